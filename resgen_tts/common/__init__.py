@@ -1,0 +1,1 @@
+"""Errors, randomness, lengths and run folders: what every layer may use."""
