@@ -1,0 +1,86 @@
+"""Sums of embeddings and greedy re-quantization against plain loops."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resgen_tts.core.code_space import CodeSpace, nearest_code
+
+
+def toy_space(depth: int = 4, size: int = 7, dim: int = 3, seed: int = 0) -> CodeSpace:
+    rng = torch.Generator().manual_seed(seed)
+    books = torch.randn(depth, size, dim, generator=rng) * 0.5 ** torch.arange(depth)[:, None, None]
+    return CodeSpace(books, 0.25 ** torch.arange(depth).float())
+
+
+def toy_codes(space: CodeSpace, batch: int = 2, frames: int = 5, seed: int = 0) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randint(0, space.codebook_size, (batch, frames, space.depth), generator=rng)
+
+
+@settings(deadline=None, max_examples=30)
+@given(num=st.integers(0, 4), seed=st.integers(0, 999))
+def test_visible_and_hidden_parts_add_up(num, seed):
+    space = toy_space(seed=seed)
+    codes = toy_codes(space, seed=seed)
+    num_hidden = torch.full((2, 5), num)
+    both = space.visible_sum(codes, num_hidden) + space.hidden_sum(codes, num_hidden)
+    torch.testing.assert_close(both, space.total(codes))
+
+
+def test_hidden_sum_is_the_sum_over_the_finest_levels():
+    space = toy_space()
+    codes = toy_codes(space)
+    num_hidden = torch.tensor([[0, 1, 2, 3, 4], [4, 0, 3, 1, 2]])
+    expected = torch.zeros(2, 5, 3)
+    for b in range(2):
+        for t in range(5):
+            for level in range(4 - int(num_hidden[b, t]), 4):
+                expected[b, t] += space.codebooks[level, codes[b, t, level]]
+    torch.testing.assert_close(space.hidden_sum(codes, num_hidden), expected)
+
+
+def test_quantize_equals_a_plain_greedy_search_in_double_precision():
+    space = toy_space(depth=5, size=33, dim=6)
+    latents = torch.randn(3, 11, 6, generator=torch.Generator().manual_seed(1))
+    found = space.quantize(latents)
+    books = space.codebooks.double()
+    for b in range(3):
+        for t in range(11):
+            residual = latents[b, t].double()
+            for level in range(5):
+                code = int((residual - books[level]).square().sum(-1).argmin())
+                assert int(found[b, t, level]) == code
+                residual = residual - books[level, code]
+
+
+def test_a_partial_search_keeps_visible_codes_and_explains_the_rest():
+    space = toy_space(depth=4, size=16)
+    codes = toy_codes(space)
+    num_hidden = torch.tensor([[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]])
+    latents = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(2))
+    found = space.quantize(latents, num_hidden, codes)
+    for b in range(2):
+        for t in range(5):
+            first = 4 - int(num_hidden[b, t])
+            assert torch.equal(found[b, t, :first], codes[b, t, :first])
+            residual = latents[b, t]
+            for level in range(first, 4):
+                code = int((residual - space.codebooks[level]).square().sum(-1).argmin())
+                assert int(found[b, t, level]) == code
+                residual = residual - space.codebooks[level, code]
+
+
+def test_nearest_code_in_chunks_equals_one_search(monkeypatch):
+    vectors = torch.randn(100, 4, generator=torch.Generator().manual_seed(3))
+    book = torch.randn(9, 4, generator=torch.Generator().manual_seed(4))
+    whole = nearest_code(vectors, book)
+    monkeypatch.setattr("resgen_tts.core.code_space._CHUNK_SCORES", 9 * 7)
+    assert torch.equal(nearest_code(vectors, book), whole)
+    assert torch.equal(whole, torch.cdist(vectors, book).argmin(-1))
+
+
+def test_codes_of_a_deeper_tokenizer_are_refused():
+    with pytest.raises(ValueError, match="5 levels, the code space 4"):
+        toy_space().embed(torch.zeros(1, 1, 5, dtype=torch.long))
