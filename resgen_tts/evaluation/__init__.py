@@ -1,0 +1,1 @@
+"""Scores of recordings: files in, figures out."""

@@ -1,0 +1,289 @@
+"""All scores of a synth folder: every system of every item by one path, then corpus figures with intervals."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from resgen_tts.common.errors import AudioError, DataError
+from resgen_tts.common.run_dir import sha256_file
+from resgen_tts.evaluation.protocols import CLONE, COPY, RECORDING, REQUESTS_FILE, SynthFolder, SynthItem
+from resgen_tts.evaluation.reconstruction import length_ratio, mel_l1
+from resgen_tts.evaluation.speaker import SpeakerEncoder, SpeakerSimilarity, similarity
+from resgen_tts.evaluation.speed import SpeedSummary, summarize_speed
+from resgen_tts.evaluation.statistics import Interval, mean_interval, paired_difference, ratio_interval
+from resgen_tts.evaluation.text_error import Recognizer, TextError, text_error
+from resgen_tts.evaluation.waves import is_silent, read_wave, wave_seconds
+
+MAX_SKIPPED_SHARE = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputScore:
+    """One wave of one system."""
+
+    wave: str
+    seconds: float
+    length_ratio: float  # over the recording's length
+    is_silent: bool
+    text: TextError
+    speaker: SpeakerSimilarity
+    mel_l1: float | None  # only for a copy, which keeps the recording's timing
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemScore:
+    """One item under every system."""
+
+    item: SynthItem
+    outputs: Mapping[str, OutputScore]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemScore:
+    """Corpus figures of one system. Intervals are over items unless the name says speakers."""
+
+    wer: Interval
+    wer_over_speakers: Interval
+    cer: Interval
+    similarity_own: Interval
+    similarity_own_copy: Interval | None
+    similarity_others: Interval
+    own_first: Interval  # share of items whose own speaker is the most similar
+    own_first_of_speakers: float  # the same share per speaker, averaged over speakers
+    length_ratio: Interval
+    silent: int  # outputs without sound, scored as they are
+    mel_l1: Interval | None
+    speed: SpeedSummary | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreReport:
+    """Everything that was measured, and what it was measured with."""
+
+    systems: Mapping[str, SystemScore]
+    wer_differences: Mapping[str, Interval]  # "clone - copy": paired over items
+    items: Sequence[ItemScore]
+    read: int
+    used: int
+    skipped: Mapping[str, str]  # id -> reason; read = used + skipped
+    speakers: int
+    recognizer: str
+    encoder: str
+    has_embedded_scorers: bool
+    seed: int
+    data_sha256: str  # of the request log and of every wave in it
+    run: Mapping[str, Any]  # run.json of the synthesizer
+    notes: Sequence[str] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)  # command, commit and hardware of the scoring
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, corpus figures first."""
+        return asdict(self)
+
+
+def score_folder(
+    folder: SynthFolder,
+    recognizer: Recognizer,
+    encoder: SpeakerEncoder,
+    *,
+    seed: int,
+    notes: Sequence[str] = (),
+    provenance: Mapping[str, str] | None = None,
+) -> ScoreReport:
+    """Score every system of a synth folder.
+
+    Args:
+        folder: from `read_synth`.
+        recognizer: writes down the words.
+        encoder: makes voice prints.
+        seed: of the bootstrap.
+        notes: remarks that the report must show.
+        provenance: command, commit and hardware of this scoring.
+    Raises:
+        DataError: more than 1 % of the items cannot be scored (they are named), there is one speaker only, or a
+            reference has no words.
+    """
+    usable, skipped = _usable_items(folder)
+    heard = _recognize(folder, usable, recognizer)
+    prints = _voice_prints(folder, usable, encoder)
+    prompts: dict[str, dict[str, np.ndarray]] = {}
+    for item in usable:
+        prompts.setdefault(item.speaker, {})[item.prompt_id] = prints[item.prompt]
+    prompts_by_speaker = {name: list(own.values()) for name, own in prompts.items()}
+
+    scored = []
+    for item in usable:
+        recording = folder.wave(item.systems[RECORDING])
+        outputs = {}
+        for name in folder.systems:
+            relative = item.systems[name]
+            path = folder.wave(relative)
+            wave, seconds = read_wave(path), wave_seconds(path)
+            outputs[name] = OutputScore(
+                wave=relative,
+                seconds=seconds,
+                length_ratio=length_ratio(wave_seconds(recording), seconds),
+                is_silent=is_silent(wave),
+                text=text_error(item.text, heard[relative]),
+                speaker=similarity(
+                    prints[relative],
+                    prints[item.prompt],
+                    prompts_by_speaker,
+                    item.speaker,
+                    prints[item.prompt_copy] if item.prompt_copy else None,
+                ),
+                mel_l1=mel_l1(read_wave(recording), wave) if name == COPY else None,
+            )
+        scored.append(ItemScore(item=item, outputs=outputs))
+
+    return ScoreReport(
+        systems={name: _summarize(name, scored, seed) for name in folder.systems},
+        wer_differences=_differences(folder.systems, scored, seed),
+        items=scored,
+        read=len(folder.items),
+        used=len(scored),
+        skipped=skipped,
+        speakers=len(prompts_by_speaker),
+        recognizer=recognizer.name,
+        encoder=encoder.name,
+        has_embedded_scorers=recognizer.is_embedded or encoder.is_embedded,
+        seed=seed,
+        data_sha256=data_sha256(folder),
+        run=folder.run,
+        notes=[*notes, *_remarks(scored)],
+        provenance=dict(provenance or {}),
+    )
+
+
+def data_sha256(folder: SynthFolder) -> str:
+    """One hash over the request log and every wave that it names."""
+    digest = hashlib.sha256(sha256_file(folder.root / REQUESTS_FILE).encode())
+    for path in sorted({path for item in folder.items for path in item.paths()}):
+        digest.update(f"\n{path} {sha256_file(folder.wave(path))}".encode())
+    return digest.hexdigest()
+
+
+def worst_first(report: ScoreReport) -> list[ItemScore]:
+    """Items by the clone's word error rate (the last system's where there is no clone), then by how little it
+    resembles its prompt."""
+    judged = CLONE if CLONE in report.systems else list(report.systems)[-1]
+
+    def badness(scored: ItemScore) -> tuple[float, float, str]:
+        output = scored.outputs[judged]
+        return -output.text.words.rate, output.speaker.own, scored.item.id
+
+    return sorted(report.items, key=badness)
+
+
+def _usable_items(folder: SynthFolder) -> tuple[list[SynthItem], dict[str, str]]:
+    usable, skipped = [], {}
+    for item in folder.items:
+        try:
+            for path in item.paths():
+                read_wave(folder.wave(path))
+            usable.append(item)
+        except AudioError as error:
+            skipped[item.id] = str(error)
+    if len(skipped) > MAX_SKIPPED_SHARE * len(folder.items):
+        named = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:5])
+        raise DataError(
+            f"{len(skipped)} of {len(folder.items)} items cannot be scored ({named}).",
+            code="TOO_MANY_SKIPPED",
+            hint="Mend or make again those outputs; at most 1 % may be left out.",
+        )
+    return usable, skipped
+
+
+def _recognize(folder: SynthFolder, items: Sequence[SynthItem], recognizer: Recognizer) -> dict[str, str]:
+    relative = [item.systems[name] for name in folder.systems for item in items]
+    return dict(zip(relative, recognizer.transcribe([folder.wave(path) for path in relative]), strict=True))
+
+
+def _voice_prints(folder: SynthFolder, items: Sequence[SynthItem], encoder: SpeakerEncoder) -> dict[str, np.ndarray]:
+    relative = sorted({path for item in items for path in item.paths()})
+    return {
+        path: encoder.embed(folder.wave(path))
+        for path in tqdm(relative, desc="voice prints", unit="wave", disable=None)
+    }
+
+
+def _summarize(name: str, scored: Sequence[ItemScore], seed: int) -> SystemScore:
+    outputs = [item.outputs[name] for item in scored]
+    speakers = [item.item.speaker for item in scored]
+    errors, words = _word_counts(name, scored)
+    own_first = [float(output.speaker.is_own_first) for output in outputs]
+    by_speaker: dict[str, list[float]] = {}
+    for speaker, first in zip(speakers, own_first, strict=True):
+        by_speaker.setdefault(speaker, []).append(first)
+
+    def mean(values: Sequence[float | None]) -> Interval | None:
+        known = [value for value in values if value is not None]
+        return mean_interval(known, seed=seed) if known else None
+
+    return SystemScore(
+        wer=ratio_interval(errors, words, seed=seed),
+        wer_over_speakers=ratio_interval(errors, words, seed=seed, groups=speakers),
+        cer=ratio_interval(
+            [output.text.characters.errors for output in outputs],
+            [output.text.characters.reference_size for output in outputs],
+            seed=seed,
+        ),
+        similarity_own=mean_interval([output.speaker.own for output in outputs], seed=seed),
+        similarity_own_copy=mean([output.speaker.own_copy for output in outputs]),
+        similarity_others=mean_interval([output.speaker.others for output in outputs], seed=seed),
+        own_first=mean_interval(own_first, seed=seed),
+        own_first_of_speakers=float(np.mean([np.mean(shares) for shares in by_speaker.values()])),
+        length_ratio=mean_interval([output.length_ratio for output in outputs], seed=seed),
+        silent=sum(output.is_silent for output in outputs),
+        mel_l1=mean([output.mel_l1 for output in outputs]),
+        speed=summarize_speed(
+            [item.item.seconds_of_audio for item in scored], [item.item.seconds_to_generate for item in scored]
+        )
+        if name == CLONE
+        else None,
+    )
+
+
+def _word_counts(name: str, scored: Sequence[ItemScore]) -> tuple[list[float], list[float]]:
+    counts = [item.outputs[name].text.words for item in scored]
+    return [float(count.errors) for count in counts], [float(count.reference_size) for count in counts]
+
+
+def _differences(systems: Sequence[str], scored: Sequence[ItemScore], seed: int) -> dict[str, Interval]:
+    """Each system against the one that bounds it: copies against recordings, everything else against copies."""
+    found = {}
+    for name in systems:
+        against = RECORDING if name == COPY or COPY not in systems else COPY
+        if name != RECORDING:
+            found[f"{name} - {against}"] = paired_difference(
+                _word_counts(name, scored), _word_counts(against, scored), seed=seed
+            )
+    return found
+
+
+def _remarks(scored: Sequence[ItemScore]) -> list[str]:
+    remarks = []
+    digits = [item.item.id for item in scored if any(letter.isdigit() for letter in item.item.text)]
+    if digits:
+        remarks.append(
+            f"{len(digits)} references hold digits, which the recogniser spells out: {', '.join(digits[:5])}."
+        )
+    warned = [item.item.id for item in scored if item.item.warnings]
+    if warned:
+        remarks.append(f"{len(warned)} items carry warnings of the synthesizer: {', '.join(warned[:5])}.")
+    off = [
+        item.item.id
+        for item in scored
+        if CLONE in item.outputs and abs(item.outputs[CLONE].seconds - item.item.seconds_of_audio) > 0.1
+    ]
+    if off:
+        remarks.append(f"{len(off)} clones are not as long as the request log says: {', '.join(off[:5])}.")
+    for name in scored[0].outputs:
+        silent = [item.item.id for item in scored if item.outputs[name].is_silent]
+        if silent:
+            remarks.append(f"{len(silent)} outputs of {name} are silent: {', '.join(silent[:5])}.")
+    return remarks

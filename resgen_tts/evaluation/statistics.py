@@ -1,0 +1,136 @@
+"""Bootstrap intervals for ratios and means, over items or over speakers, and for paired differences.
+
+A corpus-level error rate is a ratio of sums (errors over reference words), so it is resampled as one: items (or whole
+speakers) are drawn with replacement and both sums are taken anew. A mean is the ratio whose denominators are all one.
+Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993); the widening for few items is the "expanded
+percentile interval" of Hesterberg, What Teachers Should Know About the Bootstrap (arXiv:1411.5279), section 5.4.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from resgen_tts.common.randomness import generator
+
+DRAWS = 4_000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """An estimate with its confidence bounds."""
+
+    value: float
+    low: float
+    high: float
+
+
+def ratio_interval(
+    numerators: Sequence[float | int],
+    denominators: Sequence[float | int],
+    *,
+    seed: int,
+    groups: Sequence[str] | None = None,
+    confidence: float = CONFIDENCE,
+    draws: int = DRAWS,
+) -> Interval:
+    """Interval of sum(numerators) / sum(denominators).
+
+    Args:
+        numerators: one per item, e.g. word errors.
+        denominators: one per item, not negative, e.g. reference words.
+        seed: the same seed and items give the same bounds.
+        groups: a group per item, e.g. its speaker; whole groups are then resampled, which is right when items of
+            one group resemble each other. Without groups items are resampled.
+        confidence: coverage aimed at.
+        draws: bootstrap draws.
+    Raises:
+        ValueError: no items, unequal counts, or denominators that sum to zero.
+    """
+    top, bottom = _summed(numerators, denominators, groups)
+    value = top.sum() / bottom.sum()
+    drawn = _draw(len(top), seed, draws)
+    ratios = _ratio(top[drawn].sum(axis=1), bottom[drawn].sum(axis=1))
+    low, high = _bounds(ratios, len(top), confidence)
+    return Interval(value=float(value), low=low, high=high)
+
+
+def mean_interval(
+    values: Sequence[float | int],
+    *,
+    seed: int,
+    groups: Sequence[str] | None = None,
+    confidence: float = CONFIDENCE,
+    draws: int = DRAWS,
+) -> Interval:
+    """Interval of the mean over items; arguments as in `ratio_interval`."""
+    return ratio_interval(values, [1.0] * len(values), seed=seed, groups=groups, confidence=confidence, draws=draws)
+
+
+def paired_difference(
+    first: tuple[Sequence[float | int], Sequence[float | int]],
+    second: tuple[Sequence[float | int], Sequence[float | int]],
+    *,
+    seed: int,
+    groups: Sequence[str] | None = None,
+    confidence: float = CONFIDENCE,
+    draws: int = DRAWS,
+) -> Interval:
+    """Interval of ratio(first) - ratio(second) for two systems measured on the same items.
+
+    The same items are drawn for both, so what is hard for both cancels and the interval is narrower than that of two
+    separate intervals.
+
+    Args:
+        first, second: (numerators, denominators), item by item in one order.
+    Raises:
+        ValueError: as in `ratio_interval`, or the two systems have unequal numbers of items.
+    """
+    if len(first[0]) != len(second[0]):
+        raise ValueError(f"a paired difference needs the same items, got {len(first[0])} and {len(second[0])}")
+    (top_a, bottom_a), (top_b, bottom_b) = _summed(*first, groups), _summed(*second, groups)
+    value = top_a.sum() / bottom_a.sum() - top_b.sum() / bottom_b.sum()
+    drawn = _draw(len(top_a), seed, draws)
+    differences = _ratio(top_a[drawn].sum(axis=1), bottom_a[drawn].sum(axis=1)) - _ratio(
+        top_b[drawn].sum(axis=1), bottom_b[drawn].sum(axis=1)
+    )
+    low, high = _bounds(differences, len(top_a), confidence)
+    return Interval(value=float(value), low=low, high=high)
+
+
+def _summed(
+    numerators: Sequence[float | int], denominators: Sequence[float | int], groups: Sequence[str] | None
+) -> tuple[Float[np.ndarray, "G"], Float[np.ndarray, "G"]]:
+    top, bottom = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
+    if not len(top) or len(top) != len(bottom) or (groups is not None and len(groups) != len(top)):
+        raise ValueError(f"got {len(top)} numerators and {len(bottom)} denominators; one of each per item is needed")
+    if (bottom < 0).any() or bottom.sum() == 0:
+        raise ValueError("denominators must not be negative and must not sum to zero")
+    if groups is None:
+        return top, bottom
+    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    return np.bincount(index, weights=top), np.bincount(index, weights=bottom)
+
+
+def _draw(size: int, seed: int, draws: int) -> np.ndarray:
+    return torch.randint(size, (draws, size), generator=generator(seed, "bootstrap", size)).numpy()
+
+
+def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    # A draw of items that all have an empty denominator says nothing; it is left out of the quantiles.
+    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+
+
+def _bounds(drawn: np.ndarray, size: int, confidence: float) -> tuple[float, float]:
+    """Percentiles of the draws, set further out when there are few units: a bootstrap draw of n units is narrower
+    than the truth by sqrt((n - 1) / n), and the tails are those of Student's t."""
+    from scipy import stats
+
+    tail = (1 - confidence) / 2
+    if size > 1:
+        tail = float(stats.norm.cdf(np.sqrt(size / (size - 1)) * stats.t.ppf(tail, size - 1)))
+    low, high = np.nanquantile(drawn, [tail, 1 - tail])
+    return float(low), float(high)

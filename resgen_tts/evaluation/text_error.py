@@ -1,0 +1,137 @@
+"""Word and character error rates: letters only, corpus level, with counts per item.
+
+Source: the letters-only, lower-case, corpus-level convention of the LibriSpeech cross-sentence protocols (VALL-E,
+CLaM-TTS, ResGen); characters are compared without spaces. Alignment by jiwer.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from resgen_tts.common.errors import DataError
+
+
+@runtime_checkable
+class Recognizer(Protocol):
+    """What writes down the words of an output. pocketsphinx implements it; larger ASR models meet the same contract."""
+
+    @property
+    def name(self) -> str:
+        """Model, version and language model: what makes two error rates comparable."""
+
+    @property
+    def is_embedded(self) -> bool:
+        """True for a small model that comes inside a package; its figures never stand beside those of a large one."""
+
+    def transcribe(self, paths: Sequence[Path]) -> list[str]:
+        """The words of each wave, in the order of the paths."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorCounts:
+    """Aligned units of one item or of a corpus."""
+
+    hits: int = 0
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+
+    @property
+    def errors(self) -> int:
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def reference_size(self) -> int:
+        return self.hits + self.substitutions + self.deletions
+
+    @property
+    def rate(self) -> float:
+        """Errors over reference units; insertions can take it above 1."""
+        return self.errors / self.reference_size
+
+    def __add__(self, other: "ErrorCounts") -> "ErrorCounts":
+        return ErrorCounts(
+            hits=self.hits + other.hits,
+            substitutions=self.substitutions + other.substitutions,
+            deletions=self.deletions + other.deletions,
+            insertions=self.insertions + other.insertions,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignedPiece:
+    """A run of equal, substituted, deleted or inserted words."""
+
+    kind: str  # equal | substitute | delete | insert
+    reference: tuple[str, ...]
+    heard: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextError:
+    """What the recogniser made of one output."""
+
+    reference: str  # normalised
+    heard: str  # normalised
+    words: ErrorCounts
+    characters: ErrorCounts
+    alignment: tuple[AlignedPiece, ...]
+
+
+def letters_only(text: str) -> str:
+    """Lower-case words of letters, one space apart.
+
+    Accents are folded (é -> e), apostrophes vanish inside words (don't -> dont), every other sign separates words.
+    Digits stay, because a number that was not spelled out must show as an error and not disappear.
+    """
+    folded = unicodedata.normalize("NFKD", text.casefold())
+    folded = "".join(letter for letter in folded if not unicodedata.combining(letter))
+    folded = re.sub(r"['’ʼ`]", "", folded)
+    return " ".join(re.findall(r"[^\W_]+", folded))
+
+
+def text_error(reference: str, heard: str) -> TextError:
+    """Count the errors of one item.
+
+    Args:
+        reference: what was to be said, any punctuation.
+        heard: what the recogniser wrote; may be empty.
+    Raises:
+        DataError: the reference holds no letter, so that no rate is defined.
+    """
+    import jiwer
+
+    said, got = letters_only(reference), letters_only(heard)
+    if not said:
+        raise DataError(f"reference text {reference!r} holds no letters; an item without words cannot be scored.")
+    words = jiwer.process_words(said, got)
+    characters = jiwer.process_characters(said.replace(" ", ""), got.replace(" ", ""))
+    said_words, got_words = said.split(), got.split()
+    alignment = tuple(
+        AlignedPiece(
+            kind=chunk.type,
+            reference=tuple(said_words[chunk.ref_start_idx : chunk.ref_end_idx]),
+            heard=tuple(got_words[chunk.hyp_start_idx : chunk.hyp_end_idx]),
+        )
+        for chunk in words.alignments[0]
+    )
+    return TextError(
+        reference=said, heard=got, words=_counts(words), characters=_counts(characters), alignment=alignment
+    )
+
+
+def total(counts: Sequence[ErrorCounts]) -> ErrorCounts:
+    """Counts of a corpus: its rate is all errors over all reference units, not a mean of item rates."""
+    return sum(counts, start=ErrorCounts())
+
+
+def _counts(output) -> ErrorCounts:
+    return ErrorCounts(
+        hits=output.hits,
+        substitutions=output.substitutions,
+        deletions=output.deletions,
+        insertions=output.insertions,
+    )

@@ -1,0 +1,231 @@
+"""Scores of a small folder whose answers are known, the written report, and the page."""
+
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from resgen_tts.common.errors import DataError
+from resgen_tts.common.run_dir import write_json
+from resgen_tts.evaluation.page import html_page
+from resgen_tts.evaluation.pictures import draw_mels
+from resgen_tts.evaluation.protocols import read_synth
+from resgen_tts.evaluation.report import (
+    ResultRow,
+    append_result,
+    log_figures,
+    markdown,
+    percent,
+    plain,
+    table_rows,
+)
+from resgen_tts.evaluation.scores import score_folder, worst_first
+from resgen_tts.evaluation.waves import read_wave
+
+
+@pytest.fixture
+def report(synth, recognizer, encoder):
+    return score_folder(read_synth(synth), recognizer, encoder, seed=0, notes=["a <note>"])
+
+
+def test_hand_counted_corpus_figures(report):
+    # 3 + 4 + 2 + 4 reference words ("fish & <b>chips</b>" is fish b chips b)
+    assert report.systems["recording"].wer.value == 0.0
+    assert report.systems["copy"].wer.value == pytest.approx(1 / 13)  # "s" is heard besides
+    assert report.systems["clone"].wer.value == pytest.approx(3 / 13)
+    assert report.wer_differences["clone - copy"].value == pytest.approx(2 / 13)
+    assert report.systems["clone"].length_ratio.value == pytest.approx(1.5)
+    assert report.systems["copy"].mel_l1.value == 0.0
+    assert report.systems["clone"].mel_l1 is None
+    assert report.systems["clone"].speed.real_time_factor == pytest.approx(0.5)
+    assert report.read == report.used == 4 and not report.skipped
+
+
+def test_a_clone_in_the_wrong_voice_is_not_its_own_speaker(report):
+    assert report.systems["recording"].own_first.value == 1.0
+    assert report.systems["clone"].own_first.value == pytest.approx(3 / 4)
+    assert report.systems["clone"].own_first_of_speakers == pytest.approx((1 + 1 / 2) / 2)
+    assert report.systems["clone"].similarity_own.value == pytest.approx((1 + 1 + 1 + 0.6) / 4)
+    assert report.systems["clone"].similarity_others.value == pytest.approx(0.8 / 4)
+
+
+def test_worst_items_come_first(report):
+    # b1: 1 of 2 words; a1: 1 of 3; a2: 1 of 4; b2: none
+    assert [scored.item.id for scored in worst_first(report)] == ["b1", "a1", "a2", "b2"]
+
+
+def test_an_unreadable_item_is_named_and_fails_a_small_set(synth, recognizer, encoder):
+    (synth / "wav/clone/b1.wav").write_text("this is not audio")
+    with pytest.raises(DataError, match=r"1 of 4 items cannot be scored \(b1: .*clone/b1.wav") as caught:
+        score_folder(read_synth(synth), recognizer, encoder, seed=0)
+    assert caught.value.code == "TOO_MANY_SKIPPED"
+
+
+def test_read_is_used_plus_skipped(synth, recognizer, encoder, monkeypatch):
+    monkeypatch.setattr("resgen_tts.evaluation.scores.MAX_SKIPPED_SHARE", 0.25)
+    (synth / "wav/copy/a1.wav").write_text("this is not audio")
+    report = score_folder(read_synth(synth), recognizer, encoder, seed=0)
+    assert (report.read, report.used, list(report.skipped)) == (4, 3, ["a1"])
+    assert all(scored.item.id != "a1" for scored in report.items)
+    assert "4 read = 3 used + 1 skipped" in markdown(report) and "skipped a1" in markdown(report)
+
+
+def test_one_speaker_has_nothing_to_compare_with(synth, recognizer, encoder):
+    path = synth / "requests.jsonl"
+    path.write_text(path.read_text().replace('"bert"', '"anna"'))
+    with pytest.raises(DataError, match="only speaker"):
+        score_folder(read_synth(synth), recognizer, encoder, seed=0)
+
+
+def test_a_changed_wave_changes_the_data_hash(synth, recognizer, encoder, report):
+    other = synth / "wav/clone/a2.wav"
+    other.write_bytes((synth / "wav/clone/b2.wav").read_bytes())
+    assert score_folder(read_synth(synth), recognizer, encoder, seed=0).data_sha256 != report.data_sha256
+
+
+def test_the_table_says_what_the_json_says(report, tmp_path):
+    write_json(tmp_path / "score.json", report.to_json())
+    stored = json.loads((tmp_path / "score.json").read_text())
+    rows = {cells[0]: cells[1:] for line in markdown(report).splitlines() if (cells := _cells(line))}
+    labels = {
+        "WER (": ("wer", 100),
+        "CER": ("cer", 100),
+        "similarity to own prompt (": ("similarity_own", 1),
+        "similarity to other": ("similarity_others", 1),
+        "own speaker most": ("own_first", 100),
+        "length over": ("length_ratio", 1),
+    }
+    for start, (name, scale) in labels.items():
+        (shown,) = [cells for label, cells in rows.items() if label.startswith(start)]
+        for cell, system in zip(shown, stored["systems"].values(), strict=True):
+            value, low, high = (float(number) for number in re.findall(r"-?[\d.]+", cell))
+            kept = system[name]
+            expected = [scale * kept[part] for part in ("value", "low", "high")]
+            assert [value, low, high] == pytest.approx(expected, abs=0.0501 if scale == 100 else 0.00501)
+
+
+def _cells(line):
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] if line.startswith("| ") else []
+
+
+def test_embedded_scorers_are_marked_in_every_table(report):
+    text = markdown(report)
+    marked = [
+        line for line in text.splitlines() if line.startswith(("| WER (", "| CER", "| similarity", "| own speaker"))
+    ]
+    assert len(marked) == 6 and all("†" in line.split("|")[1] for line in marked)
+    assert "never with figures of Whisper" in text
+    assert any("†" in name for name in log_figures(report))
+    for needed in ("1,234,567 parameters", "f00d", "abc123", "a machine", report.data_sha256, "synthesis steps"):
+        assert needed in text
+
+
+class Page(HTMLParser):
+    """Balanced tags, links, and text."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.links, self.tags, self.words = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def make_page(report, synth, out):
+    picture = out / "mel" / "b1.png"
+    wave = read_wave(synth / "wav/clone/b1.wav")
+    draw_mels(picture, {"prompt": wave, "clone": wave[:8000]}, "$b1$ <x>")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    page = out / "index.html"
+    return html_page(report, synth=synth, page=page, pictures={"b1": picture}, title="A & B"), page
+
+
+def test_the_page_has_working_relative_links_and_no_raw_text(report, synth, tmp_path):
+    text, page = make_page(report, synth, tmp_path / "exp" / "score ü")
+    parsed = Page(text)
+    assert parsed.open == []  # every tag is closed
+    assert "b" not in parsed.tags and "note" not in parsed.tags  # "<b>chips</b>" and "<note>" are shown, not obeyed
+    assert "fish & <b>chips</b>" in "".join(parsed.words) and "a <note>" in "".join(parsed.words)
+    assert len(parsed.links) == 4 * 5 + 1
+    for link in parsed.links:
+        assert link.startswith("./") and (page.parent / unquote(link)).resolve().is_file()
+    for cell in (cell for row in table_rows(report) for cell in row):
+        assert cell in "".join(parsed.words)
+    assert text.index('id="b1"') < text.index('id="b2"')  # worst first
+    assert '<span class="substitute">bat</span><small> (cat)</small>' in text
+    assert '<span class="delete">away</span>' in text and '<span class="insert">do</span>' in text
+
+
+def test_links_survive_moving_the_experiment(report, synth, tmp_path):
+    text, _ = make_page(report, synth, tmp_path / "exp" / "score")
+    assert str(tmp_path) not in text
+    os.rename(tmp_path / "exp", tmp_path / "moved")
+    assert all((tmp_path / "moved" / "score" / unquote(link)).is_file() for link in Page(text).links)
+
+
+@pytest.mark.parametrize("name", ["blank in name", "quo'te\"", "per%cent", "co:lon", "hash#?"])
+def test_odd_folder_names_are_linked(report, synth, tmp_path, name):
+    moved = tmp_path / name
+    synth.rename(moved)
+    text, page = make_page(report, moved, tmp_path / "score")
+    assert all((page.parent / unquote(link)).is_file() for link in Page(text).links)
+
+
+ROW = ResultRow(date="2026-11-21", commit="abc", hardware="2 cores", command="run | tee", figures={"WER": "3 %"})
+
+
+def append_twice(readme: Path) -> str:
+    assert append_result(readme, ROW)
+    before = readme.read_text()
+    later = ResultRow(date="2027-01-01", commit="abc", hardware="2 cores", command="run | tee", figures={"WER": "3 %"})
+    assert not append_result(readme, later)
+    assert readme.read_text() == before
+    return before
+
+
+def test_results_log_is_made_and_kept(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("# egs/mini\n\nWords.\n")
+    text = append_twice(readme)
+    assert text.startswith("# egs/mini\n\nWords.\n\n## Results log\n\n| date | commit |")
+    assert "| 2026-11-21 | abc | 2 cores | `run \\| tee` | WER: 3 % |" in text
+    better = ResultRow(date="2026-11-22", commit="def", hardware="2 cores", command="run", figures={"WER": "2 %"})
+    assert append_result(readme, better)
+    assert readme.read_text().splitlines()[-1].startswith("| 2026-11-22 | def |")
+
+
+def test_results_log_stands_before_what_follows_it(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("# x\n\n## Results log\n\nRemarks.\n\n## Next\n\n| a | b |\n| --- | --- |\n")
+    text = append_twice(readme)
+    assert text.index("2026-11-21") < text.index("Remarks.") < text.index("## Next") < text.index("| a | b |")
+
+
+def test_another_table_is_not_written_into(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("## Results log\n\n| a | b |\n| --- | --- |\n")
+    with pytest.raises(DataError, match=r"README\.md:3"):
+        append_result(readme, ROW)
+    with pytest.raises(DataError, match="does not exist"):
+        append_result(tmp_path / "none.md", ROW)
+
+
+def test_a_figure_that_was_not_measured_is_a_dash(report):
+    assert plain(None) == "–"
+    assert percent(report.systems["recording"].wer) == "0.0 % [0.0, 0.0]"
