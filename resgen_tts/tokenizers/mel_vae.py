@@ -20,12 +20,15 @@ class MelVAEConfig:
 
     mel: MelConfig = field(default_factory=MelConfig)
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
-    strides: tuple[int, ...] = (2, 2, 2)  # temporal reduction, fine to coarse
-    widths: tuple[int, ...] = (128, 192, 256, 384)  # channels at each rate, fine to coarse: one more than strides
-    blocks: tuple[int, ...] = (1, 1, 1, 2)  # ConvNeXt blocks at each rate, in encoder and decoder each
+    strides: tuple[int, ...] = (4, 2)  # temporal reduction, fine to coarse
+    widths: tuple[int, ...] = (160, 256, 320)  # channels at each rate, fine to coarse: one more than strides
+    blocks: tuple[int, ...] = (1, 1, 1)  # ConvNeXt blocks at each rate, in encoder and decoder each
     final_blocks: int = 1  # further blocks at the mel rate, at the end of the decoder
     expansion: int = 3  # hidden channels of a block per channel
     kernel_size: int = 7  # frames of a block's kernel
+    # Each latent has mean 0 and variance 1 over its channels, so its scale cannot run away from the codebooks. Without
+    # it a rate of 2e-3 ends at 0.643 mel L1 (mini, 900 steps), with it at 0.562.
+    normalize_latents: bool = False
     mel_offset: float = -5.0  # the network sees (mel - mel_offset) / mel_scale
     mel_scale: float = 2.5
 
@@ -141,6 +144,8 @@ class _Encoder(nn.Module):
                 layers.append(Downsample(config.widths[index - 1], width, config.strides[index - 1]))
             layers += _blocks(config, width, blocks)
         layers += [nn.LayerNorm(config.widths[-1], eps=1e-6), nn.Linear(config.widths[-1], config.quantizer.dim)]
+        if config.normalize_latents:
+            layers.append(nn.LayerNorm(config.quantizer.dim, elementwise_affine=False))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, mel: Tensor) -> Tensor:
@@ -179,11 +184,12 @@ def _blocks(config: MelVAEConfig, width: int, count: int) -> list[nn.Module]:
 
 
 MEL_VAES = {
-    "mini": MelVAEConfig(),
+    "mini": MelVAEConfig(normalize_latents=True),
     # 80 bands, 86.13 Hz, x8, D = 32, V = 1024, C = 512 are published; widths and blocks are ours.
     "paper": MelVAEConfig(
         mel=MelConfig(sample_rate=22_050, fft_size=1024, window_samples=1024, hop_samples=256, num_mels=80),
-        quantizer=QuantizerConfig(depth=32, codebook_size=1024, dim=512, warmup_vectors=16_384),
+        quantizer=QuantizerConfig(depth=32, codebook_size=1024, dim=512, decay=0.99, warmup_vectors=16_384),
+        strides=(2, 2, 2),
         widths=(512, 512, 768, 1024),
         blocks=(2, 2, 3, 4),
         final_blocks=4,

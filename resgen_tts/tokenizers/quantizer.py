@@ -17,7 +17,9 @@ class QuantizerConfig:
     depth: int = 12  # levels D, one codebook each
     codebook_size: int = 256  # codes per level V
     dim: int = 64  # latent channels C
-    decay: float = 0.99  # of the running averages, per accepted step
+    # Of the running averages, per accepted step. In a short run the latents move fast: 0.96 used 79-98 % of the codes
+    # of each level after 870 steps, 0.99 only 56-98 %. RQ-VAE's 0.99 suits long runs.
+    decay: float = 0.96
     softness: float = 1.0  # the variance of the assignments is this times sigma^2; 0 = nearest code only (EMA-VQ)
     warmup_vectors: int = 4096  # latents that pass unquantized before the codebooks are laid through them
     lloyd_rounds: int = 10  # k-means rounds of that start, per level

@@ -19,7 +19,7 @@ class VocoderConfig:
     fft_size: int = 800  # of the head, samples; a multiple of mel.hop_samples
     dim: int = 256  # channels of the backbone
     hidden: int = 768  # channels inside a block
-    blocks: int = 5
+    blocks: int = 4
     kernel_size: int = 7  # frames
     mel_offset: float = -5.0  # the network sees (mel - mel_offset) / mel_scale
     mel_scale: float = 2.5

@@ -22,6 +22,7 @@ def tokenizer():
         MelVAEConfig(
             mel=MEL,
             quantizer=QuantizerConfig(depth=3, codebook_size=8, dim=4, warmup_vectors=16),
+            strides=(2, 2, 2),
             widths=(8, 8, 8, 8),
             blocks=(1, 1, 1, 1),
         )

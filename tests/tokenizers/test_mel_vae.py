@@ -126,6 +126,12 @@ def test_encoding_what_was_decoded_is_stable(fitted):
     assert third < second
 
 
+def test_normalized_latents_have_unit_scale():
+    latents = toy_model(normalize_latents=True).encode_latent(50 * toy_mels(2, 16))
+    torch.testing.assert_close(latents.mean(-1), torch.zeros(2, 4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(latents.var(-1, unbiased=False), torch.ones(2, 4), atol=1e-2, rtol=0)
+
+
 def test_presets():
     assert MEL_VAES["mini"].frame_rate_hz == 10
     with torch.device("meta"):

@@ -1,0 +1,42 @@
+"""Independent calls in several processes, with a progress bar on a terminal."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any
+
+from resgen_tts.common.errors import DataError
+
+
+def in_parallel(calls: Sequence[Callable[[], Any]], num_jobs: int, label: str) -> list[Any]:
+    """Run calls in `num_jobs` processes (1: in this one).
+
+    Args:
+        calls: picklable, independent of each other and of how many run at once.
+    Returns:
+        results in the order of the calls.
+    Raises:
+        DataError: WORKER_DIED, where a process was killed; errors of the calls come through as they are.
+    """
+    from tqdm import tqdm
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes are the parallelism
+    if num_jobs <= 1 or len(calls) < 2:
+        return [call() for call in tqdm(calls, desc=label, disable=None)]
+    results: list[Any] = [None] * len(calls)
+    pool = ProcessPoolExecutor(min(num_jobs, len(calls)), mp_context=get_context("spawn"))
+    try:
+        futures = {pool.submit(call): index for index, call in enumerate(calls)}
+        for future in tqdm(as_completed(futures), total=len(futures), desc=label, disable=None):
+            results[futures[future]] = future.result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"a process of '{label}' died; what was finished is kept.",
+            code="WORKER_DIED",
+            hint="It may have run out of memory: run again with a smaller --nj.",
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return results

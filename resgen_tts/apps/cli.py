@@ -1,0 +1,72 @@
+"""``resgen-tts VERB``: one table of verbs, each imported only when it is called."""
+
+import importlib
+import os
+import re
+import sys
+import traceback
+
+VERBS: dict[str, tuple[str, str, str]] = {
+    # verb: module under apps, function, one line of help. A function that takes `arguments` parses them itself.
+    "synth": ("synthesize", "synth", "speak a text in the voice of a reference recording"),
+    "text": ("text", "prepare_text", "normalise transcripts and collect the symbol inventory"),
+    "train": ("train", "main", "train mel_vae, vocoder, aligner or generator"),
+    "encode": ("encode", "encode", "turn a corpus into shards of codes"),
+    "align": ("encode", "align", "add durations to encoded shards"),
+    "synthesize-list": ("synthesize", "synthesize_list", "speak all items of an evaluation"),
+    "score": ("score", "main", "score an evaluation's waves"),
+    "export": ("export", "export", "put the trained parts into one folder"),
+}
+_OWN_PARSERS = {"synth", "train", "score"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; returns the process's exit status (0 ok, 1 internal, 2 bad input, 3 environment, 75, 130)."""
+    # Spinning OpenMP threads cost a small shared machine up to a hundredfold; must be set before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    from resgen_tts import __version__
+    from resgen_tts.common.errors import ResGenError
+
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: resgen-tts VERB [options]\n\n" + "\n".join(f"  {v:16} {h}" for v, (_, _, h) in VERBS.items()))
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(__version__)
+        return 0
+    verbose = "-v" in arguments
+    rest = [argument for argument in arguments[1:] if argument != "-v"]
+    if arguments[0] not in VERBS:
+        print(f"USAGE: no verb {arguments[0]!r}; there are {', '.join(VERBS)}", file=sys.stderr)
+        return 2
+    try:
+        _call(arguments[0], rest)
+        return 0
+    except ResGenError as error:
+        if verbose:
+            traceback.print_exc()
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except SystemExit as stop:  # argparse: help, or a usage error that it has already printed
+        return stop.code if isinstance(stop.code, int) else 2
+
+
+def _call(verb: str, arguments: list[str]) -> None:
+    module, name, _ = VERBS[verb]
+    function = getattr(importlib.import_module(f"resgen_tts.apps.{module}"), name)
+    if verb in _OWN_PARSERS:
+        function(arguments)
+        return
+    from jsonargparse import auto_cli
+
+    # Options may be written with dashes or underscores.
+    underscored = [re.sub(r"^--[a-z][a-z-]*", lambda m: "--" + m[0][2:].replace("-", "_"), a) for a in arguments]
+    auto_cli(function, args=underscored, as_positional=False, prog=f"resgen-tts {verb}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""``synth`` (one sentence) and ``synthesize-list`` (the items of an evaluation)."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from resgen_tts.common.errors import ConfigError, DataError, ResGenError
+from resgen_tts.common.run_dir import commit_hash, hardware_line, sha256_file, write_json, write_text
+
+
+def synth(arguments: list[str]) -> None:
+    """Speak one text in the voice of a reference.
+
+    Raises:
+        ConfigError: USAGE, OUTPUT_EXISTS, OUTPUT_FOLDER_MISSING.
+    """
+    parser = argparse.ArgumentParser(prog="resgen-tts synth", description=synth.__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, required=True, help="exported model, e.g. exp/mini/model")
+    text = parser.add_mutually_exclusive_group(required=True)
+    text.add_argument("--text", help="what to say")
+    text.add_argument("--text-file", type=Path, help="a UTF-8 file with what to say; - reads standard input")
+    parser.add_argument("--ref-audio", type=Path, required=True, help="reference recording, 3 to 12 s work best")
+    parser.add_argument("--ref-text", required=True, help="what is said in the reference")
+    parser.add_argument("--output", type=Path, required=True, help="wave file to write")
+    parser.add_argument("--force", action="store_true", help="overwrite the output")
+    parser.add_argument("--seed", type=int, help="default: drawn, and printed")
+    parser.add_argument("--steps", type=int, help="network calls")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--speed", type=float, default=1.0, help="2.0 is twice as fast as the reference")
+    length.add_argument("--duration", type=float, help="seconds that the result shall last")
+    parser.add_argument("--json", action="store_true", help="print the result's facts as JSON on stdout")
+    parser.add_argument("--quiet", action="store_true", help="no closing line")
+    options = parser.parse_args(arguments)
+    if options.output.exists() and not options.force:
+        raise ConfigError(f"{options.output} exists.", code="OUTPUT_EXISTS", hint="Pass --force to overwrite it.")
+    if not options.output.absolute().parent.is_dir():
+        raise ConfigError(f"the folder of {options.output} does not exist.", code="OUTPUT_FOLDER_MISSING")
+    said = options.text if options.text is not None else _read_text(options.text_file)
+
+    from resgen_tts.apps.tts import TTS
+    from resgen_tts.speech.text.normalize import normalize
+
+    normalize(said)  # a text that cannot be spoken is told before anything is loaded
+    tts = TTS.from_pretrained(options.model)
+    voice = tts.voice(options.ref_audio, options.ref_text)
+    spoken = tts(
+        said, voice=voice, seed=options.seed, steps=options.steps, speed=options.speed,
+        duration_seconds=options.duration,
+    )  # fmt: skip
+    spoken.save(options.output)
+    facts = {
+        "output": str(options.output),
+        "seconds": round(spoken.seconds, 3),
+        "real_time_factor": round(spoken.timings["total"] / spoken.seconds, 4),
+        "seed": spoken.seed,
+        "model": str(options.model),
+        "normalized_text": spoken.normalized_text,
+        "warnings": list(spoken.warnings),
+    }
+    for warning in spoken.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if not options.quiet:
+        print(
+            f"{options.output}: {spoken.seconds:.2f} s, real-time factor {facts['real_time_factor']:.3f}, "
+            f"seed {spoken.seed}, model {options.model}",
+            file=sys.stderr,
+        )
+    if options.json:
+        print(json.dumps(facts, ensure_ascii=False))
+
+
+def synthesize_list(
+    data: Path,
+    mel_vae: Path,
+    vocoder: Path,
+    generator: Path,
+    output: Path,
+    config: Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    threads: int = 0,
+) -> None:
+    """Speak every evaluation item of <data>/manifests/pairs.tsv, beside its recording and its copy-synthesis.
+
+    A run that was stopped goes on with the items that are missing.
+
+    Args:
+        data: folder with manifests and text.
+        mel_vae: trained Mel-VAE.
+        vocoder: trained vocoder.
+        generator: trained generator.
+        output: folder of waves, requests.jsonl and run.json.
+        config: YAML with sampler settings (section 'sampler').
+        limit: only the first items.
+        seed: of the sampler; every item has its own stream.
+        threads: CPU threads; 0 leaves torch's choice.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from resgen_tts.apps.pretrained import final_folder, load_system
+    from resgen_tts.common.randomness import seed_of
+    from resgen_tts.speech.corpus import load_cuts
+
+    if threads:
+        torch.set_num_threads(threads)
+    system = load_system(mel_vae, vocoder, generator)
+    sampler = _read_sampler(config)
+    parts = {"mel_vae": (mel_vae, system.tokenizer.mel_vae), "vocoder": (vocoder, system.tokenizer.vocoder)}
+    parts["generator"] = (generator, system.generator)
+    models = {
+        name: {
+            "parameters": sum(parameter.numel() for parameter in module.parameters()),
+            "sha256": sha256_file(final_folder(folder) / "model.safetensors"),
+        }
+        for name, (folder, module) in parts.items()
+    }
+    settings = {"seed": seed, "sampler": vars(sampler), "models": models, "limit": limit}
+    output = Path(output)
+    _refuse_other_settings(output / "run.json", settings)
+    write_json(
+        output / "run.json",
+        {"command": " ".join(sys.argv), "commit": commit_hash(), "hardware": hardware_line(), **settings},
+    )
+    cuts = {cut.id: cut for cut in load_cuts(data, "test")}
+    rows, failed = [], {}
+    for item in tqdm(_read_pairs(Path(data), cuts)[:limit], desc="synthesize", disable=None):
+        done = output / "items" / f"{item['id']}.json"
+        if not done.is_file():
+            try:
+                write_json(done, _synthesize_item(system, sampler, cuts, item, output, seed_of(seed, item["id"]) % 2**31))
+            except ResGenError as error:
+                failed[item["id"]] = str(error)
+                continue
+        rows.append(json.loads(done.read_text(encoding="utf-8")))
+    write_text(output / "requests.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    print(f"synthesize: read {len(rows) + len(failed)} = spoken {len(rows)} + failed {len(failed)}")
+    if failed:
+        listed = "; ".join(f"{name}: {why}" for name, why in failed.items())
+        raise DataError(f"{len(failed)} items could not be spoken: {listed}")
+
+
+def _synthesize_item(system, sampler, cuts: dict, item: dict, output: Path, seed: int) -> dict:
+    from resgen_tts.speech.audio_io import save_wav
+
+    rate = system.tokenizer.sample_rate
+    prompt, target = (cuts[item[name]].load_audio()[0] for name in ("prompt", "target"))
+    started = time.perf_counter()
+    voice = system.voice(prompt, item["prompt_text"])
+    spoken = system(item["text"], voice, seed=seed, sampler=sampler)
+    seconds = time.perf_counter() - started
+    waves = {
+        "prompt": prompt,
+        "prompt_copy": system.resynthesize(prompt),
+        "recording": target,
+        "copy": system.resynthesize(target),
+        "clone": spoken.audio,
+    }
+    paths = {name: f"wav/{name}/{item['id']}.wav" for name in waves}
+    for name, wave in waves.items():
+        save_wav(output / paths[name], wave, rate)
+    return {
+        "id": item["id"],
+        "speaker": item["speaker"],
+        "target_id": item["target"],
+        "prompt_id": item["prompt"],
+        "text": item["text"],
+        "prompt_text": item["prompt_text"],
+        "systems": {name: paths[name] for name in ("recording", "copy", "clone")},
+        "prompt": paths["prompt"],
+        "prompt_copy": paths["prompt_copy"],
+        "seconds_of_audio": spoken.seconds,
+        "seconds_to_generate": seconds,
+        "seed": seed,
+        "warnings": list(spoken.warnings),
+    }
+
+
+def _read_pairs(data: Path, cuts: dict) -> list[dict]:
+    """The evaluation items with their texts.
+
+    Raises:
+        DataError: the list is missing or empty, or names an utterance that test does not hold or has no transcript of.
+    """
+    import csv
+
+    path = data / "manifests" / "pairs.tsv"
+    if not path.is_file():
+        raise DataError(f"{path} does not exist.", code="MANIFEST_MISSING", hint="Run the stage 'prepare' with pairs.")
+    items = []
+    with open(path, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            for name in ("prompt", "target"):
+                if row[name] not in cuts or not cuts[row[name]].supervisions[0].text:
+                    raise DataError(f"{path.name}: {row['id']}: {name} {row[name]} is not a transcribed test utterance.")
+            texts = {name: cuts[row[name]].supervisions[0].text for name in ("prompt", "target")}
+            items.append({**row, "text": texts["target"], "prompt_text": texts["prompt"]})
+    if not items:
+        raise DataError(f"{path} lists no item.", code="MANIFEST_EMPTY")
+    return items
+
+
+def _read_sampler(config: Path | None):
+    import yaml
+
+    from resgen_tts.common.config import from_plain
+    from resgen_tts.core.reveal import SamplerConfig
+
+    if config is None:
+        return SamplerConfig()
+    loaded = yaml.safe_load(Path(config).read_text(encoding="utf-8")) or {}
+    if set(loaded) - {"sampler"}:
+        raise ConfigError(f"{config}: only the section 'sampler' is known, got {', '.join(loaded)}")
+    return from_plain(SamplerConfig, loaded.get("sampler") or {})
+
+
+def _refuse_other_settings(path: Path, settings: dict) -> None:
+    """Items made under other settings must not be mixed with new ones."""
+    if not path.is_file():
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    changed = [name for name, value in settings.items() if before.get(name) != value]
+    if changed:
+        raise DataError(
+            f"{path.parent} holds items made with another {', '.join(changed)}.",
+            code="STALE_OUTPUT",
+            hint="Remove the folder, or write to another.",
+        )
+
+
+def _read_text(path: Path) -> str:
+    if str(path) == "-":
+        if sys.stdin.isatty():
+            raise ConfigError("standard input is a terminal; pass --text or pipe the text in.", code="USAGE")
+        return sys.stdin.read()
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as UTF-8 text: {error}", code="TEXT_FILE") from error

@@ -1,0 +1,1 @@
+"""The speech modality: text and prompts in, waves out."""

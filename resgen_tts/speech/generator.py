@@ -1,0 +1,78 @@
+"""The text-conditioned generator: aligned text features, brought to the code rate, into ResGen."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from resgen_tts.common.lengths import padding_mask
+from resgen_tts.core.code_space import CodeSpace
+from resgen_tts.models.resgen import ResGen, ResGenConfig
+from resgen_tts.speech.alignment import Aligner, AlignerConfig, expand
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechGeneratorConfig:
+    """Aligner, code-rate convolution and ResGen."""
+
+    aligner: AlignerConfig = field(default_factory=AlignerConfig)
+    resgen: ResGenConfig = field(default_factory=ResGenConfig)
+    frames_per_code: int = 8  # mel frames per code frame
+
+
+class SpeechGenerator(nn.Module):
+    """Everything between text symbols and codes.
+
+    Features are repeated for each symbol's mel frames and brought to the code rate by a strided convolution
+    (method 8.2, step 3); ResGen gets them frame by frame, beside the visible codes.
+    """
+
+    def __init__(self, config: SpeechGeneratorConfig, code_space: CodeSpace, hidden_scale: Tensor | None = None):
+        super().__init__()
+        self.config = config
+        self.aligner = Aligner(config.aligner)
+        stride = config.frames_per_code
+        self.to_code_rate = nn.Conv1d(config.aligner.encoder.width, config.resgen.condition_dim, stride, stride)
+        self.resgen = ResGen(config.resgen, code_space, hidden_scale)
+
+    def forward(
+        self,
+        codes: Int[Tensor, "B L D"],
+        num_codes: Int[Tensor, " B"],
+        num_prompt: Int[Tensor, " B"],
+        symbols: Int[Tensor, "B N"],
+        num_symbols: Int[Tensor, " B"],
+        durations: Int[Tensor, "B N"],
+        mel: Float[Tensor, "B T M"],
+        rng: torch.Generator,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Training loss and its parts; the first ``num_prompt`` code frames of each item are a visible prompt.
+
+        The aligner goes on learning beside ResGen, under the alignment it was frozen with: its features may move
+        towards what ResGen needs and still align a prompt at inference.
+        """
+        features = self.aligner.encode(symbols, num_symbols)
+        is_padding = padding_mask(num_codes, codes.shape[1])
+        is_target = ~is_padding & padding_mask(num_prompt, codes.shape[1])
+        condition = self.condition(features, durations, codes.shape[1])
+        loss, logs = self.resgen.loss(codes, is_target, is_padding, condition, rng)
+        num_frames = num_codes * self.config.frames_per_code
+        align, duration = self.aligner.losses(features, num_symbols, durations, mel, num_frames)
+        logs |= {"resgen": loss.detach(), "align": align.detach(), "duration": duration.detach()}
+        return loss + align + duration, logs
+
+    def condition(
+        self, features: Float[Tensor, "B N F"], durations: Int[Tensor, "B N"], num_codes: int
+    ) -> Float[Tensor, "B L G"]:
+        """Aligned text at the code rate."""
+        expanded = expand(features, durations, num_codes * self.config.frames_per_code)
+        return self.to_code_rate(expanded.mT).mT
+
+
+def fill_last_symbol(durations: Int[Tensor, "B N"], num_symbols: Int[Tensor, " B"], multiple: int) -> Tensor:
+    """Lengthen each row's last symbol, the closing silence, so that the row adds up to whole code frames."""
+    missing = -durations.sum(1) % multiple
+    filled = durations.clone()
+    filled[torch.arange(len(durations), device=durations.device), num_symbols - 1] += missing
+    return filled

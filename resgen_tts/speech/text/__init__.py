@@ -1,0 +1,1 @@
+"""One text front end for every door."""

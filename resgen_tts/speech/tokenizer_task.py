@@ -1,0 +1,190 @@
+"""Training of the Mel-VAE: L1 of log-mels, commitment, and the discriminator of log-mels once it joins."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from resgen_tts.common.errors import ConfigError
+from resgen_tts.common.randomness import generator
+from resgen_tts.engine.task import StepOutput
+from resgen_tts.speech.corpus import AudioBatch, AudioCrops
+from resgen_tts.tokenizers.discriminators import MelDiscriminator, MelDiscriminatorConfig
+from resgen_tts.tokenizers.log_mel import LogMel
+from resgen_tts.tokenizers.losses import discriminator_loss, feature_matching, generator_loss
+from resgen_tts.tokenizers.mel_vae import MelVAE
+from resgen_tts.tokenizers.quantizer import QuantizerStatistics, usage
+
+_STATISTICS = "quantizer/"  # prefix of the quantizer's statistics among a step's outputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class MelVAETaskConfig:
+    """Weights of the losses (method A3) and quantizer dropout."""
+
+    mel_weight: float = 1.0  # L1 of log-mels, natural units
+    commitment_weight: float = 0.25
+    adversarial_weight: float = 1.0  # least squares; in force once the discriminator joins
+    feature_weight: float = 2.0  # feature matching; likewise
+    depth_dropout: float = 0.5  # share of items decoded from a random number of their coarsest levels
+    validation_batches: int = 4
+
+    def __post_init__(self):
+        if not 0 <= self.depth_dropout <= 1:
+            raise ConfigError(f"mel_vae_task.depth_dropout must lie in [0, 1], got {self.depth_dropout}")
+        if self.validation_batches < 1:
+            raise ConfigError(f"mel_vae_task.validation_batches must be at least 1, got {self.validation_batches}")
+
+
+class MelVAETask:
+    """An ``AdversarialTask`` of the engine.
+
+    Args:
+        config: loss weights.
+        model: the Mel-VAE to train.
+        discriminator: sizes of the discriminator, used from ``TrainConfig.adversarial_start`` on.
+        train: crops to train on.
+        validation: crops for scores; its first batches are used.
+        seed: of the draws that revive unused codes.
+    """
+
+    def __init__(
+        self,
+        config: MelVAETaskConfig,
+        model: MelVAE,
+        discriminator: MelDiscriminatorConfig,
+        *,
+        train: AudioCrops,
+        validation: AudioCrops,
+        seed: int,
+    ):
+        self.config, self.model, self.seed = config, model, seed
+        self.discriminator: nn.Module = MelDiscriminator(
+            discriminator, mel_offset=model.config.mel_offset, mel_scale=model.config.mel_scale
+        )
+        self.log_mel = LogMel(model.config.mel)
+        self._train, self._validation = train, validation
+        self._fixed: list[AudioBatch] | None = None
+
+    def train_batches(self, epoch: int) -> Iterator[AudioBatch]:
+        """Random crops, the same each time the epoch is asked for."""
+        return self._train.epoch(epoch)
+
+    def step(self, model: nn.Module, batch: AudioBatch, rng: torch.Generator, step: int) -> StepOutput:
+        """mel_weight * |mel - decoded| + commitment_weight * commitment, with quantizer dropout over depth."""
+        mel = self._mel(batch)
+        result = model(mel, None, self._draw_levels(len(mel), rng).to(mel.device))
+        distance = (result.mel.float() - mel).abs().mean()
+        loss = self.config.mel_weight * distance + self.config.commitment_weight * result.commitment
+        statistics = {_STATISTICS + name: value for name, value in result.statistics.to_dict().items()}
+        logs = {"mel_l1": distance.detach(), "commitment": result.commitment.detach()}
+        return StepOutput(loss, logs, {"mel": mel, "decoded": result.mel, **statistics})
+
+    def accept(self, model: nn.Module, outputs: dict[str, Tensor]) -> None:
+        """Move the codebooks: called by the loop once a step was accepted, never for a refused one."""
+        found = {key.removeprefix(_STATISTICS): value for key, value in outputs.items() if key.startswith(_STATISTICS)}
+        quantizer = self.model.quantizer
+        quantizer.update(QuantizerStatistics(**found), generator(self.seed, "codebooks", int(quantizer.num_updates)))
+
+    def adversarial(self, discriminator: nn.Module, batch: AudioBatch, outputs: dict[str, Tensor]) -> StepOutput:
+        """The Mel-VAE's side: adversarial_weight * LSGAN + feature_weight * feature matching."""
+        judged = discriminator(outputs["decoded"])
+        with torch.no_grad():
+            real = discriminator(outputs["mel"])
+        fooled, matched = generator_loss(judged), feature_matching(real, judged)
+        loss = self.config.adversarial_weight * fooled + self.config.feature_weight * matched
+        return StepOutput(loss, {"adversarial": fooled.detach(), "feature_matching": matched.detach()})
+
+    def discriminator_step(self, discriminator: nn.Module, batch: AudioBatch, outputs: dict[str, Tensor]) -> StepOutput:
+        """The discriminator's side."""
+        loss = discriminator_loss(discriminator(outputs["mel"]), discriminator(outputs["decoded"].detach()))
+        return StepOutput(loss, {"discriminator": loss.detach()})
+
+    def validate(self, model: nn.Module, rng: torch.Generator) -> dict[str, float]:
+        """``mel_l1`` with all levels, L1 from the first j levels, and per level: codes in use and perplexity."""
+        depth = self.model.config.quantizer.depth
+        prefixes = sorted({2**power for power in range(depth.bit_length())} | {depth})
+        sums, counts, frames = dict.fromkeys(prefixes, 0.0), 0, 0
+        chosen = torch.zeros(depth, self.model.config.quantizer.codebook_size)
+        for batch in self._validation_batches():
+            mel = self._mel(batch)
+            codes = self.model.quantize(self.model.encode_latent(mel))
+            chosen.scatter_add_(1, codes.reshape(-1, depth).T.cpu(), torch.ones(depth, codes[..., 0].numel()))
+            for prefix in prefixes:
+                decoded = self._decode(codes, prefix, mel.shape[1])
+                sums[prefix] += float((decoded - mel).abs().sum())
+            counts, frames = counts + mel.numel(), frames + mel.shape[0] * mel.shape[1]
+        in_use, perplexity = usage(chosen)
+        scores = {"mel_l1": sums[depth] / counts}
+        scores |= {f"mel_l1/depth_{prefix:02d}": sums[prefix] / counts for prefix in prefixes[:-1]}
+        scores |= {f"usage/level_{level:02d}": float(value) for level, value in enumerate(in_use)}
+        scores |= {f"perplexity/level_{level:02d}": float(value) for level, value in enumerate(perplexity)}
+        return scores
+
+    def plots(self, model: nn.Module, folder: Path, step: int) -> None:
+        """Pictures: a mel and its reconstruction, and per level the codes in use and the residual left."""
+        mel = self._mel(self._validation_batches()[0])[:1]
+        codes = self.model.quantize(self.model.encode_latent(mel))
+        rows = [("recording", mel[0])]
+        depth = self.model.config.quantizer.depth
+        for prefix in sorted({1, max(1, depth // 4), depth}):
+            rows.append((f"{prefix} of {depth} levels", self._decode(codes, prefix, mel.shape[1])[0]))
+        draw_mels(folder / f"mel_{step:07d}.png", rows)
+        quantizer = self.model.quantizer
+        _draw_levels(folder / f"levels_{step:07d}.png", quantizer.mean_use.cpu(), quantizer.level_variance.cpu())
+
+    def _mel(self, batch: AudioBatch) -> Tensor:
+        with torch.no_grad():
+            return self.log_mel.to(batch.wave.device)(batch.wave)
+
+    def _decode(self, codes: Tensor, prefix: int, num_frames: int) -> Tensor:
+        hidden = torch.full(codes.shape[:2], codes.shape[-1] - prefix, device=codes.device)
+        return self.model.decode_latent(self.model.code_space.visible_sum(codes, hidden), num_frames)
+
+    def _draw_levels(self, size: int, rng: torch.Generator) -> Tensor:
+        depth = self.model.config.quantizer.depth
+        dropped = torch.rand(size, generator=rng) < self.config.depth_dropout
+        prefix = torch.randint(1, depth + 1, (size,), generator=rng)
+        return torch.where(dropped, prefix, torch.full_like(prefix, depth))
+
+    def _validation_batches(self) -> list[AudioBatch]:
+        if self._fixed is None:
+            self._fixed = self._validation.fixed(self.config.validation_batches)
+        device = next(self.model.parameters()).device
+        return [batch.to(device) for batch in self._fixed]
+
+
+def draw_mels(path: Path, rows: Sequence[tuple[str, Tensor]]) -> None:
+    """Draw [T, M] log-mels above each other, on one scale."""
+    from matplotlib.figure import Figure  # needs no display and no global state
+
+    figure = Figure(figsize=(8, 1.8 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    values = [value.detach().float().cpu().numpy().T for _, value in rows]
+    for axis, (title, _), value in zip(axes, rows, values, strict=True):
+        image = axis.imshow(
+            value, origin="lower", aspect="auto", interpolation="none", vmin=values[0].min(), vmax=values[0].max()
+        )
+        axis.set_title(title, fontsize=8)
+        axis.set_ylabel("band")
+    axes[-1].set_xlabel("mel frame")
+    figure.colorbar(image, ax=list(axes), label="log magnitude")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+
+
+def _draw_levels(path: Path, use: Tensor, left: Tensor) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    first, second = figure.subplots(1, 2)
+    share = use / use.sum(-1, keepdim=True).clamp(min=1e-12)
+    perplexity = (-(share * share.clamp(min=1e-12).log()).sum(-1)).exp()
+    first.bar(range(len(use)), perplexity.tolist())
+    first.set(xlabel="level", ylabel="perplexity of the codes", ylim=(0, use.shape[-1]))
+    second.plot(range(len(left)), left.tolist(), marker="o")
+    second.set(xlabel="level", ylabel="residual energy per dimension", yscale="log")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The tests, in the checkout's own environment; words are passed on to pytest.
+#   bash tools/test.sh [tests/core -k masking ...]
+set -euo pipefail
+trap 'echo "tools/test.sh: line $LINENO failed" >&2' ERR
+
+root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
+bash "$root/tools/setup_env.sh"
+source "$root/tools/activate.sh"
+cd -- "$root"
+exec python -m pytest "$@"
