@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from recipes.corpora.synthesizers import BaseVoice
 from recipes.corpora.world_voice import Transform
 
-HIGH_VOICES = frozenset({"slt", "cmu_us_slt_arctic_hts", "en-us+f2", "en-us+f5", "en-gb+f4"})  # about 170 Hz and more
+HIGH_VOICES = frozenset({"slt", "cmu_us_slt_arctic_hts", "en-us+f2", "en-us+f5", "en-029+f4"})  # about 170 Hz and more
 
 # (formant, pitch) of training speakers; every voice takes six of the twelve, the next voice the other six.
 LOW_TRAIN = (
@@ -22,7 +22,7 @@ HIGH_TRAIN = (
     (0.86, 0.72), (1.04, 1.20), (0.96, 0.85), (0.81, 0.90), (1.02, 0.75), (0.93, 1.22),
 )  # fmt: skip
 TILTS_DB = (0.0, 1.5, -1.5)
-RATES = (1.0, 1.08, 0.94, 1.03)
+RATES = (1.0, 0.94)
 INTONATIONS = (1.0, 1.15, 0.85)
 
 # Preferred base voice and transform of speakers that training does not hear.

@@ -4,9 +4,9 @@ Each speaks whole lists of sentences in one process and returns waves in [-1, 1]
 function of voice and text alone: none of these engines draws random numbers between two runs.
 """
 
-import functools
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from resgen_tts.common.errors import DataError, require
 
 FLITE_VOICES = ("rms", "slt", "awb", "kal16")
 FESTIVAL_VOICES = ("kal_diphone", "ked_diphone", "cmu_us_slt_arctic_hts")
-ESPEAK_VOICES = ("en-us", "en-us+f2", "en-us+f5", "en-us+m3", "en-gb", "en-gb+f4", "en-gb-scotland")
+ESPEAK_VOICES = ("en-us", "en-us+f2", "en-us+f5", "en-us+m3", "en-gb-x-rp", "en-029+f4", "en-gb-scotland")
 COMMAND_TIMEOUT_SECONDS = 300
 
 
@@ -75,7 +75,7 @@ def _run(command: list[str], voice: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_SECONDS, check=False)
     if done.returncode != 0:
         words = (done.stderr or done.stdout).strip()[-300:]
-        raise DataError(f"{command[0]} -voice {voice} failed ({done.returncode}): {words}", code="SYNTHESIZER_FAILED")
+        raise DataError(f"{voice} failed ({done.returncode}): {words}", code="SYNTHESIZER_FAILED")
 
 
 def _read(path: Path) -> tuple[np.ndarray, int]:
@@ -89,7 +89,7 @@ def _speak_flite(name: str, texts: Sequence[str]) -> list[tuple[np.ndarray, int]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "spoken.wav"
         for text in texts:
-            _run(["flite", "-voice", name, "-t", text, "-o", str(path)], name)
+            _run(["flite", "-voice", name, "-t", text, "-o", str(path)], f"flite-{name}")
             spoken.append(_read(path))
     return spoken
 
@@ -103,44 +103,18 @@ def _speak_festival(name: str, texts: Sequence[str]) -> list[tuple[np.ndarray, i
             lines.append(f'(utt.save.wave (SynthText "{quoted}") "{path}" \'riff)')
         script = Path(folder) / "speak.scm"
         script.write_text("\n".join(lines) + "\n")
-        _run(["festival", "--batch", str(script)], name)
+        _run(["festival", "--batch", str(script)], f"festival-{name}")
         return [_read(path) for path in paths]
 
 
-@functools.cache
-def _espeak_library():
-    """The espeak-ng library of the espeakng-loader wheel, initialised for synchronous synthesis into memory."""
-    import ctypes
-
-    loader = require("espeakng_loader", extra="phonemes")
-    library = ctypes.CDLL(loader.get_library_path())
-    synchronous, exit_never = 2, 0x8000
-    rate = library.espeak_Initialize(synchronous, 0, str(loader.get_data_path()).encode(), exit_never)
-    if rate <= 0:
-        raise DataError("espeak-ng did not start.", code="SYNTHESIZER_FAILED", hint="Reinstall espeakng-loader.")
-    return library, rate
-
-
 def _speak_espeak(name: str, texts: Sequence[str]) -> list[tuple[np.ndarray, int]]:
-    import ctypes
-
-    library, rate = _espeak_library()
-    pieces: list[np.ndarray] = []
-
-    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-    def collect(samples, count, events):
-        if samples and count > 0:
-            pieces.append(np.ctypeslib.as_array(samples, shape=(count,)).astype(np.float64) / 32768)
-        return 0
-
-    library.espeak_SetSynthCallback(collect)
-    if library.espeak_SetVoiceByName(name.encode()) != 0:
-        raise DataError(f"espeak-ng has no voice {name!r}.", code="SYNTHESIZER_FAILED")
-    spoken, utf8 = [], 1
-    for text in texts:
-        pieces.clear()
-        data = text.encode() + b"\0"
-        library.espeak_Synth(data, len(data), 0, 1, 0, utf8, None, None)
-        library.espeak_Synchronize()
-        spoken.append((np.concatenate(pieces) if pieces else np.zeros(0), rate))
+    loader = require("espeakng_loader", extra="corpus")
+    script = Path(__file__).with_name("espeak_process.py")
+    command = [sys.executable, "-I", str(script), str(loader.get_library_path()), str(loader.get_data_path()), name]
+    spoken = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "spoken.wav"
+        for text in texts:
+            _run([*command, text, str(path)], f"espeak-{name}")
+            spoken.append(_read(path))
     return spoken

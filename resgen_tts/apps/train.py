@@ -159,7 +159,7 @@ def _parse(part: str, arguments: list[str], presets: dict[str, Any], paths: tupl
         default = presets[_preset_of(arguments, presets)] if name == "model" else kind()
         parser.add_argument(f"--{name}", type=kind, default=default)
     try:
-        return parser.instantiate_classes(parser.parse_args(arguments))
+        return parser.instantiate(parser.parse_args(arguments))
     except ArgumentError as error:
         raise ConfigError(str(error), hint=f"See: resgen-tts train {part} --help") from error
 

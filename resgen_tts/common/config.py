@@ -24,6 +24,6 @@ def from_plain(kind: type[Config], data: dict[str, Any]) -> Config:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", type=kind)
     try:
-        return parser.instantiate_classes(parser.parse_object({"config": data})).config
+        return parser.instantiate(parser.parse_object({"config": data})).config
     except ArgumentError as error:
         raise ConfigError(f"not a {kind.__name__}: {error}") from error

@@ -149,9 +149,11 @@ def test_each_synthesizer_says_the_same_twice(voice):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """A corpus of 14 speakers with one or two clips each, by espeak, which is always there."""
+    """A corpus of 7 speakers with one or two clips each, by espeak, which is always there."""
     pytest.importorskip("pyworld", reason="extra 'corpus' is not installed")
     monkeypatch.setattr(mini, "installed_voices", list)
+    chosen = ("train00", "train01", "train02", "train03", "dev00", "test00", "test01")
+    monkeypatch.setattr(mini, "cast", lambda *args, **options: [s for s in cast(*args, **options) if s.name in chosen])
     monkeypatch.setattr(mini, "TEXTS_PER_JOB", 2)
     size = dataclasses.replace(mini.SIZES["smoke"], train_clips=1, dev_clips=1, test_clips=2)
     monkeypatch.setitem(mini.SIZES, "smoke", size)
@@ -167,7 +169,7 @@ def test_the_same_bytes_whatever_the_number_of_processes_and_after_a_kill(tiny, 
     real, done = mini.run_job, []
 
     def killed(job, root):
-        if len(done) == 3:
+        if len(done) == 2:
             raise KeyboardInterrupt
         done.append(job)
         return real(job, root)
@@ -191,7 +193,7 @@ def test_what_the_mini_corpus_leaves_behind(tiny, tmp_path):
     lhotse = pytest.importorskip("lhotse")
     tiny(tmp_path, num_jobs=1)
     report = read_json(tmp_path / "manifests" / "data_report.json")
-    assert report["read"] == report["used"] == 8 + 2 + 8 and report["skipped"] == {}
+    assert report["read"] == report["used"] == 4 + 1 + 4 and report["skipped"] == {}
     assert "espeak" in report["substitution"]
     cuts = {
         split: lhotse.CutSet.from_file(tmp_path / "manifests" / f"{split}.jsonl.gz")
@@ -207,7 +209,7 @@ def test_what_the_mini_corpus_leaves_behind(tiny, tmp_path):
     assert not speakers["train"] & speakers["test"]
     ids = {cut.id: cut.supervisions[0] for cut in cuts["test"]}
     header, *pairs = (tmp_path / "manifests" / "pairs.tsv").read_text().splitlines()
-    assert header.split("\t") == ["id", "prompt", "target", "speaker"] and len(pairs) == 4
+    assert header.split("\t") == ["id", "prompt", "target", "speaker"] and len(pairs) == 2
     for pair in pairs:
         _, prompt, target, speaker = pair.split("\t")
         assert ids[prompt].speaker == ids[target].speaker == speaker and ids[prompt].text != ids[target].text
