@@ -130,7 +130,9 @@ def synthesize_list(
         done = output / "items" / f"{item['id']}.json"
         if not done.is_file():
             try:
-                write_json(done, _synthesize_item(system, sampler, cuts, item, output, seed_of(seed, item["id"]) % 2**31))
+                write_json(
+                    done, _synthesize_item(system, sampler, cuts, item, output, seed_of(seed, item["id"]) % 2**31)
+                )
             except ResGenError as error:
                 failed[item["id"]] = str(error)
                 continue
@@ -194,7 +196,9 @@ def _read_pairs(data: Path, cuts: dict) -> list[dict]:
         for row in csv.DictReader(file, delimiter="\t"):
             for name in ("prompt", "target"):
                 if row[name] not in cuts or not cuts[row[name]].supervisions[0].text:
-                    raise DataError(f"{path.name}: {row['id']}: {name} {row[name]} is not a transcribed test utterance.")
+                    raise DataError(
+                        f"{path.name}: {row['id']}: {name} {row[name]} is not a transcribed test utterance."
+                    )
             texts = {name: cuts[row[name]].supervisions[0].text for name in ("prompt", "target")}
             items.append({**row, "text": texts["target"], "prompt_text": texts["prompt"]})
     if not items:

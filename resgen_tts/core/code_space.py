@@ -57,9 +57,7 @@ class CodeSpace:
         self._check(codes)
         return self.codebooks[torch.arange(codes.shape[-1], device=codes.device), codes]
 
-    def visible_sum(
-        self, codes: Int[Tensor, "B T D"], num_hidden: Int[Tensor, "B T"]
-    ) -> Float[Tensor, "B T C"]:
+    def visible_sum(self, codes: Int[Tensor, "B T D"], num_hidden: Int[Tensor, "B T"]) -> Float[Tensor, "B T C"]:
         """Sum the embeddings of each frame's visible codes: the coarsest ``D - num_hidden``.
 
         Source: ResGen (arXiv:2412.10208), the part of the quantized latent that the network is shown.

@@ -31,9 +31,7 @@ def quantization_confidence(
     return scores
 
 
-def add_gumbel(
-    scores: Float[Tensor, "B T D"], temperature: float, rng: torch.Generator
-) -> Float[Tensor, "B T D"]:
+def add_gumbel(scores: Float[Tensor, "B T D"], temperature: float, rng: torch.Generator) -> Float[Tensor, "B T D"]:
     """Add ``temperature`` times standard Gumbel noise to every score (the choice temperature)."""
     if temperature == 0:
         return scores

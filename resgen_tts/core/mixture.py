@@ -73,9 +73,7 @@ def exact_nll(mixture: Mixture, target: Float[Tensor, "B T C"]) -> Float[Tensor,
     return dim * mixture.log_scale.float() + dim / 2 * math.log(2 * math.pi) - torch.logsumexp(energy, dim=-1)
 
 
-def draw_component(
-    log_weights: Float[Tensor, "B T K"], top_p: float, rng: torch.Generator
-) -> Int[Tensor, "B T"]:
+def draw_component(log_weights: Float[Tensor, "B T K"], top_p: float, rng: torch.Generator) -> Int[Tensor, "B T"]:
     """Draw a component from the smallest set whose mass reaches ``top_p`` (method 7.1, steps 2a and 2b)."""
     ordered, component = torch.softmax(log_weights.float(), dim=-1).sort(dim=-1, descending=True)
     mass = ordered.cumsum(-1)

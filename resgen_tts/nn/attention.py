@@ -1,6 +1,5 @@
 """Bidirectional self-attention with rotary positions."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 

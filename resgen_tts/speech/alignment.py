@@ -1,7 +1,7 @@
 """Which mel frame belongs to which text symbol: monotonic alignment search, and durations."""
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numba
 import numpy as np
@@ -18,7 +18,7 @@ from resgen_tts.speech.text.encoder import TextEncoder, TextEncoderConfig
 class AlignerConfig:
     """Text encoder, mel regression and duration regression."""
 
-    encoder: TextEncoderConfig = TextEncoderConfig()
+    encoder: TextEncoderConfig = field(default_factory=TextEncoderConfig)
     num_symbols: int = 0  # filled in from the corpus inventory
     num_mels: int = 80
 
@@ -147,7 +147,9 @@ class Aligner(nn.Module):
         if diagonal:
             at_symbol = (torch.arange(score.shape[1], device=score.device) + 0.5) / num_symbols[:, None]  # [B, N]
             at_frame = (torch.arange(score.shape[2], device=score.device) + 0.5) / num_frames[:, None]  # [B, T]
-            score = score - diagonal * (at_symbol[:, :, None] - at_frame[:, None, :]).square() * num_symbols[:, None, None]
+            score = (
+                score - diagonal * (at_symbol[:, :, None] - at_frame[:, None, :]).square() * num_symbols[:, None, None]
+            )
         return monotonic_alignment_search(score, num_symbols, num_frames)
 
     def losses(

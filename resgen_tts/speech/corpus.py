@@ -224,7 +224,9 @@ class CodeBatches:
         """The longest utterances that can meet in a batch, each with the speaker's longest as its prompt."""
         rows = sorted(self.shards.rows.values(), key=lambda row: -row["seconds"])
         size = max(1, int(self.batch_seconds // rows[0]["seconds"]))
-        longest = {name: max(ids, key=lambda i: self.shards.rows[i]["seconds"]) for name, ids in self.by_speaker.items()}
+        longest = {
+            name: max(ids, key=lambda i: self.shards.rows[i]["seconds"]) for name, ids in self.by_speaker.items()
+        }
         return self.batch([(row["id"], longest[row["speaker"]], 0.0) for row in rows[:size]])
 
     def batch(self, items: list[tuple[str, str | None, float]]) -> CodeBatch:

@@ -76,7 +76,9 @@ def test_the_geometry_gradient_is_that_of_fixed_responsibilities():
         means = base.low_means.clone().requires_grad_()
         mixture = Mixture(base.log_weights, means, base.basis, base.offset, base.log_scale, base.shift)
         half = squared_distances(mixture, target()) / 2
-        loss = -torch.logsumexp(-half, -1) if form == "logsumexp" else (torch.softmax(-half, -1).detach() * half).sum(-1)
+        loss = (
+            -torch.logsumexp(-half, -1) if form == "logsumexp" else (torch.softmax(-half, -1).detach() * half).sum(-1)
+        )
         gradients.append(torch.autograd.grad(loss.sum(), means)[0])
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
 

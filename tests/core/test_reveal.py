@@ -1,5 +1,7 @@
 """The reveal loop's invariants, and its output law for a model whose posterior is known."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -34,7 +36,7 @@ def test_every_slot_is_revealed_exactly_once_and_the_prompt_is_untouched(order, 
     assert torch.equal(done[~is_target], codes[~is_target])
     assert (done[is_target] >= 100).all()
     assert (states[-1].num_hidden == 0).all()
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in itertools.pairwise(states):
         newly = before.num_hidden - after.num_hidden
         assert (newly >= 0).all()
         level = torch.arange(depth)

@@ -80,7 +80,9 @@ def test_an_aligner_finds_the_borders_of_made_up_phones():
     mel = torch.stack([torch.repeat_interleave(prototypes[row], lengths[row], dim=0) for row in rows])
     mel = mel + 0.1 * torch.randn(mel.shape, generator=rng)
     count, frames = torch.full((16,), 7), torch.full((16,), mel.shape[1])
-    config = AlignerConfig(encoder=TextEncoderConfig(width=32, layers=1, heads=2, dropout=0.0), num_symbols=7, num_mels=8)
+    config = AlignerConfig(
+        encoder=TextEncoderConfig(width=32, layers=1, heads=2, dropout=0.0), num_symbols=7, num_mels=8
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Aligner(config)

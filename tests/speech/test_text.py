@@ -14,7 +14,10 @@ from resgen_tts.speech.text.symbols import SILENCE, Inventory, collect_inventory
     ("written", "spoken"),
     [
         ("It costs $2.50.", "It costs two dollars and fifty cents."),
-        ("On the 21st of May, 1,234 people", "On the twenty first of May, one thousand two hundred and thirty four people"),
+        (
+            "On the 21st of May, 1,234 people",
+            "On the twenty first of May, one thousand two hundred and thirty four people",
+        ),
         ("-3 degrees & 50%", "minus three degrees and fifty percent"),
         ("Dr. Smith’s café…", "doctor Smith's cafe."),
         ("a\u200bb", "ab"),

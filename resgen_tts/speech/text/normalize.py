@@ -12,11 +12,22 @@ from dataclasses import dataclass
 from resgen_tts.common.errors import TextError
 
 MAX_CHARACTERS = 100_000
-_ABBREVIATIONS = {"mr.": "mister", "mrs.": "missus", "ms.": "miss", "dr.": "doctor", "st.": "saint", "etc.": "et cetera"}
+_ABBREVIATIONS = {
+    "mr.": "mister",
+    "mrs.": "missus",
+    "ms.": "miss",
+    "dr.": "doctor",
+    "st.": "saint",
+    "etc.": "et cetera",
+}
 _CURRENCIES = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent")}
 _SIGNS = {"&": " and ", "%": " percent ", "+": " plus ", "=": " equals ", "@": " at ", "°": " degrees "}
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": ", ", "—": ", ", "…": "."})
-_NUMBER = re.compile(r"(?P<sign>(?<![\w.])-)?(?P<currency>[$£€])?(?P<number>\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?P<ordinal>st|nd|rd|th)?(?![\d])", re.I)  # fmt: skip
+_NUMBER = re.compile(
+    r"""(?P<sign>(?<![\w.])-)? (?P<currency>[$£€])?
+        (?P<number>\d+(?:,\d{3})+(?:\.\d+)? | \d+(?:\.\d+)?) (?P<ordinal>st|nd|rd|th)? (?!\d)""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _SPOKEN = re.compile(r"[a-z]", re.I)
 _KEPT = re.compile(r"[a-z' ,.;:?!\-]", re.I)
 
