@@ -1,10 +1,11 @@
 """Independent calls in several processes, with a progress bar on a terminal."""
 
+import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from typing import Any
 
 from resgen_tts.common.errors import DataError
@@ -26,7 +27,8 @@ def in_parallel(calls: Sequence[Callable[[], Any]], num_jobs: int, label: str) -
     if num_jobs <= 1 or len(calls) < 2:
         return [call() for call in tqdm(calls, desc=label, disable=None)]
     results: list[Any] = [None] * len(calls)
-    pool = ProcessPoolExecutor(min(num_jobs, len(calls)), mp_context=get_context("spawn"))
+    workers = min(num_jobs, len(calls))
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
     try:
         futures = {pool.submit(call): index for index, call in enumerate(calls)}
         for future in tqdm(as_completed(futures), total=len(futures), desc=label, disable=None):
@@ -40,3 +42,13 @@ def in_parallel(calls: Sequence[Callable[[], Any]], num_jobs: int, label: str) -
     finally:
         pool.shutdown(cancel_futures=True)
     return results
+
+
+def _end_with_parent() -> None:
+    """In a worker: leave when the parent is gone. It would wait for work for ever where the parent was killed."""
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

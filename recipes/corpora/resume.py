@@ -43,5 +43,7 @@ def is_complete(root: Path, fingerprint: str) -> bool:
 
 
 def forget_work(root: Path) -> None:
-    """Remove the markers of a corpus that is finished."""
+    """Remove the markers of a corpus that is finished, and files that a kill has left under temporary names."""
     shutil.rmtree(work_folder(root), ignore_errors=True)
+    for stray in (root / "audio").rglob(".*.tmp"):
+        stray.unlink(missing_ok=True)

@@ -85,13 +85,18 @@ def expand(features: Float[Tensor, "B N F"], durations: Int[Tensor, "B N"], num_
     return features.gather(1, index[..., None].expand(-1, -1, features.shape[-1]))
 
 
+QUIET = -7.0  # log-mel
+
+
 def centre_mel(mel: Float[Tensor, "B T M"], num_frames: Int[Tensor, " B"]) -> Float[Tensor, "B T M"]:
     """Log-mel less its mean over the utterance, per band: the channel and much of the voice drop out.
 
     Alignment has to know the text, not the speaker; with hundreds of voices the raw L2 distance is mostly about
-    who speaks. Divided by 2, near the spread of what remains, so that distances keep a common scale.
+    who speaks. Divided by 2, near the spread of what remains, so that distances keep a common scale. Below
+    :data:`QUIET` all is silence: the zeros that fill a code frame must not look unlike a quiet room.
     """
     inside = (~padding_mask(num_frames, mel.shape[1]))[..., None].to(mel.dtype)
+    mel = mel.clamp(min=QUIET)
     mean = (mel * inside).sum(1, keepdim=True) / inside.sum(1, keepdim=True)
     return (mel - mean) * inside / 2
 

@@ -1,6 +1,9 @@
 """A user's tables: every row is read, checked, and either used or listed with its reason."""
 
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -208,12 +211,45 @@ def test_the_same_bytes_whatever_the_number_of_processes_and_after_a_kill(tmp_pa
         real(path, *arguments)
 
     monkeypatch.setattr(intake, "write_flac", killed)
+    stray = tmp_path / "three" / "audio" / "00" / ".x.flac.1.tmp"  # what a kill between write and rename leaves
+    stray.parent.mkdir(parents=True)
+    stray.touch()
     with pytest.raises(KeyboardInterrupt):
         run(data, tmp_path / "three")
     assert run(data, tmp_path / "three") == 0
     assert len(calls) == 7 + (12 - 4)  # the finished job of four was not done again
     assert files_of(tmp_path / "three") == files_of(tmp_path / "one")
+    assert not list((tmp_path / "three").rglob(".*"))
     assert run(data, tmp_path / "three") == 0 and len(calls) == 15  # complete: nothing is done
+
+
+def test_processes_end_with_their_parent():
+    code = "import time, functools; from recipes.corpora.parallel import in_parallel; "
+    code += "in_parallel([functools.partial(time.sleep, 60)] * 2, 2, 'wait')"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
+    listing = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    until(lambda: sum(b"spawn_main" in command_of(pid) for pid in listing.read_text().split()) == 2)
+    workers = listing.read_text().split()
+    time.sleep(1)  # they import and take up their work
+    parent.kill()
+    parent.wait()
+    until(lambda: not any(b"spawn_main" in command_of(pid) for pid in workers))
+
+
+def command_of(pid: str) -> bytes:
+    """Command line of a process; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def until(condition, seconds: float = 20.0) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true"
+        time.sleep(0.1)
 
 
 def test_a_changed_recording_is_read_again(tmp_path):

@@ -304,6 +304,16 @@ def test_speech_span_finds_the_speech_and_not_a_click():
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
     assert audio_checks.speech_span(noise, RATE) == (0, RATE)
     assert audio_checks.speech_span(noise[:100], RATE) == (0, 100)
+    clicks = np.zeros(RATE, np.float32)
+    clicks[::800] = 0.5  # nothing lasts 30 ms
+    assert audio_checks.speech_span(clicks, RATE) == (0, RATE)
+
+
+def test_a_word_in_a_long_silence_is_found():
+    wave = np.zeros(6 * RATE, np.float32)
+    wave[3 * RATE : int(3.2 * RATE)] = voice(0.2)
+    start, stop = audio_checks.speech_span(wave, RATE, keep_seconds=0.1)
+    assert abs(start - 2.9 * RATE) <= 0.02 * RATE and abs(stop - 3.3 * RATE) <= 0.02 * RATE
 
 
 def test_limits_refuse_nonsense():
