@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from recipes.corpora.synthesizers import BaseVoice
 from recipes.corpora.world_voice import Transform
 
-HIGH_VOICES = frozenset({"slt", "cmu_us_slt_arctic_hts", "en-us+f2", "en-us+f5", "en-029+f4"})  # about 170 Hz and more
+HIGH_VOICES = frozenset({"slt", "cmu_us_slt_arctic_hts", "en-us+f1", "en-us+f2", "en-us+f5"})  # about 170 Hz and more
 
 # (formant, pitch) of training speakers; every voice takes six of the twelve, the next voice the other six.
 LOW_TRAIN = (

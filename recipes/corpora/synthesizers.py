@@ -18,7 +18,7 @@ from resgen_tts.common.errors import DataError, require
 
 FLITE_VOICES = ("rms", "slt", "awb", "kal16")
 FESTIVAL_VOICES = ("kal_diphone", "ked_diphone", "cmu_us_slt_arctic_hts")
-ESPEAK_VOICES = ("en-us", "en-us+f2", "en-us+f5", "en-us+m3", "en-gb-x-rp", "en-029+f4", "en-gb-scotland")
+ESPEAK_VOICES = ("en-us", "en-us+f2", "en-us+f5", "en-us+m1", "en-us+m3", "en-us+f1", "en-us+m7")  # best understood
 COMMAND_TIMEOUT_SECONDS = 300
 
 
@@ -51,7 +51,7 @@ def installed_voices() -> list[BaseVoice]:
 
 
 def espeak_voices() -> list[BaseVoice]:
-    """The formant voices of espeak-ng: always there (a wheel brings them), but a recogniser hardly follows them."""
+    """Formant voices of espeak-ng: always there (a wheel brings them), but several times harder to recognise."""
     return [BaseVoice(engine="espeak", name=name) for name in ESPEAK_VOICES]
 
 
