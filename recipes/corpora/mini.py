@@ -267,8 +267,8 @@ def make(output: Path, *, seed: int, num_jobs: int, smoke: bool = False, measure
     if not voices:
         voices = espeak_voices()
         substitution = (
-            "neither flite nor festival is installed: espeak's formant voices speak instead, which pocketsphinx follows "
-            "far worse; install flite and festival (tools/setup_env.sh does it with apt as root) to compare word errors"
+            "neither flite nor festival is installed: espeak's formant voices speak instead, which pocketsphinx follows"
+            " far worse; install flite and festival (bash tools/setup_env.sh as root) for useful word errors"
         )
         log.warning("MINI_VOICES: %s", substitution)
     speakers = cast(voices, smoke=smoke)

@@ -48,6 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
             traceback.print_exc()
         print(error, file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if verbose:
+            traceback.print_exc()
+        print(f"OS_ERROR: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from resgen_tts.common.errors import DataError
+from resgen_tts.common.errors import DataError, TextError
 from resgen_tts.common.run_dir import read_json, read_jsonl, staged_folder, write_json, write_text
 
 SHARD_UTTERANCES = 1000
@@ -44,7 +44,13 @@ def encode(data: Path, mel_vae: Path, output: Path, max_bad_fraction: float = 0.
             rows, shard, number, skipped = [], {}, 0, {}
             for place, text in enumerate(tqdm(texts, desc=f"encode {split}", disable=None)):
                 cut = cuts[text["id"]]
-                symbols, _ = inventory.encode(text["symbols"])
+                try:
+                    symbols, unknown = inventory.encode(text["symbols"])
+                except TextError as error:
+                    skipped[cut.id] = str(error)
+                    continue
+                for warning in unknown:
+                    print(f"encode: {cut.id}: {warning}")
                 wave = torch.from_numpy(cut.load_audio())
                 wave = torch.nn.functional.pad(wave, (0, -wave.shape[1] % config.hop_samples))
                 mel = log_mel(wave)

@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 
 from resgen_tts.apps.pretrained import PARTS, final_folder, load_exported
-from resgen_tts.common.run_dir import commit_hash, hardware_line, staged_folder, write_json, write_text
+from resgen_tts.common.config import to_plain
+from resgen_tts.common.run_dir import commit_hash, hardware_line, read_json, staged_folder, write_json, write_text
+from resgen_tts.core.reveal import SamplerConfig
 from resgen_tts.engine.checkpoint import load_model
 
 
@@ -28,7 +30,13 @@ def export(exp: Path, output: Path, name: str = "", report: Path | None = None) 
         load_exported(folder)  # what was copied must load
         write_json(
             folder / "model.json",
-            {"name": name or Path(output).name, "commit": commit_hash(), "hardware": hardware_line(), "parts": PARTS},
+            {
+                "name": name or Path(output).name,
+                "commit": commit_hash(),
+                "hardware": hardware_line(),
+                "parts": PARTS,
+                "sampler": _scored_sampler(Path(exp)),
+            },
         )
         measured = Path(report).read_text(encoding="utf-8") if report is not None else "No report was given.\n"
         card = (
@@ -39,3 +47,9 @@ def export(exp: Path, output: Path, name: str = "", report: Path | None = None) 
         )
         write_text(folder / "README.md", card)
     print(f"export: {output}")
+
+
+def _scored_sampler(exp: Path) -> dict:
+    """The sampler of the figures in the card; the default where nothing was synthesized."""
+    run = exp / "synth" / "run.json"
+    return read_json(run)["sampler"] if run.is_file() else to_plain(SamplerConfig())

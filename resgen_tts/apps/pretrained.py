@@ -16,9 +16,10 @@ from resgen_tts.speech.synthesizer import Synthesizer
 from resgen_tts.speech.text.symbols import Inventory
 from resgen_tts.tokenizers.mel_tokenizer import MelTokenizer
 from resgen_tts.tokenizers.mel_vae import MelVAE, MelVAEConfig
-from resgen_tts.tokenizers.vocoder import Vocoder, VocoderConfig
+from resgen_tts.tokenizers.vocoder import GriffinLim, Vocoder, VocoderConfig
 
 PARTS = ("mel_vae", "vocoder", "generator")  # folders of a whole system
+GRIFFIN_LIM = "griffin_lim"  # in the place of a vocoder's folder
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -31,7 +32,13 @@ def final_folder(folder: Path) -> Path:
 def load_mel_vae(folder: Path) -> MelVAE:
     """A trained Mel-VAE."""
     tensors, config = _read(folder, "mel_vae")
-    return _filled(MelVAE(from_plain(MelVAEConfig, config["model"])), tensors, folder)
+    model = _filled(MelVAE(from_plain(MelVAEConfig, config["model"])), tensors, folder)
+    if not model.quantizer.started:
+        raise CheckpointError(
+            f"{folder}: the codebooks of this Mel-VAE were never laid.",
+            hint="Train it for longer, or lower model.quantizer.warmup_vectors.",
+        )
+    return model
 
 
 def load_vocoder(folder: Path) -> Vocoder:
@@ -55,9 +62,11 @@ def load_generator(folder: Path) -> tuple[SpeechGenerator, Inventory]:
 
 
 def load_system(mel_vae: Path, vocoder: Path, generator: Path) -> Synthesizer:
-    """Tokenizer, vocoder and generator as one synthesizer."""
+    """Tokenizer, vocoder and generator as one synthesizer; ``vocoder`` may be the name ``griffin_lim``."""
     model, inventory = load_generator(generator)
-    return Synthesizer(MelTokenizer(load_mel_vae(mel_vae), load_vocoder(vocoder)), model, inventory)
+    tokenizer = load_mel_vae(mel_vae)
+    wave_maker = GriffinLim(tokenizer.config.mel) if str(vocoder) == GRIFFIN_LIM else load_vocoder(vocoder)
+    return Synthesizer(MelTokenizer(tokenizer, wave_maker), model, inventory)
 
 
 def load_exported(folder: Path) -> Synthesizer:

@@ -81,6 +81,7 @@ def synthesize_list(
     limit: int | None = None,
     seed: int = 0,
     threads: int = 0,
+    max_bad_fraction: float = 0.01,
 ) -> None:
     """Speak every evaluation item of <data>/manifests/pairs.tsv, beside its recording and its copy-synthesis.
 
@@ -89,18 +90,19 @@ def synthesize_list(
     Args:
         data: folder with manifests and text.
         mel_vae: trained Mel-VAE.
-        vocoder: trained vocoder.
+        vocoder: trained vocoder, or griffin_lim.
         generator: trained generator.
         output: folder of waves, requests.jsonl and run.json.
         config: YAML with sampler settings (section 'sampler').
         limit: only the first items.
         seed: of the sampler; every item has its own stream.
         threads: CPU threads; 0 leaves torch's choice.
+        max_bad_fraction: share of items that may fail before the stage does.
     """
     import torch
     from tqdm import tqdm
 
-    from resgen_tts.apps.pretrained import final_folder, load_system
+    from resgen_tts.apps.pretrained import GRIFFIN_LIM, final_folder, load_system
     from resgen_tts.common.randomness import seed_of
     from resgen_tts.speech.corpus import load_cuts
 
@@ -108,8 +110,9 @@ def synthesize_list(
         torch.set_num_threads(threads)
     system = load_system(mel_vae, vocoder, generator)
     sampler = _read_sampler(config)
-    parts = {"mel_vae": (mel_vae, system.tokenizer.mel_vae), "vocoder": (vocoder, system.tokenizer.vocoder)}
-    parts["generator"] = (generator, system.generator)
+    parts = {"mel_vae": (mel_vae, system.tokenizer.mel_vae), "generator": (generator, system.generator)}
+    if str(vocoder) != GRIFFIN_LIM:
+        parts["vocoder"] = (vocoder, system.tokenizer.vocoder)
     models = {
         name: {
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
@@ -139,7 +142,8 @@ def synthesize_list(
         rows.append(json.loads(done.read_text(encoding="utf-8")))
     write_text(output / "requests.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     print(f"synthesize: read {len(rows) + len(failed)} = spoken {len(rows)} + failed {len(failed)}")
-    if failed:
+    write_json(output / "data_report.json", {"read": len(rows) + len(failed), "used": len(rows), "skipped": failed})
+    if len(failed) > max_bad_fraction * (len(rows) + len(failed)):
         listed = "; ".join(f"{name}: {why}" for name, why in failed.items())
         raise DataError(f"{len(failed)} items could not be spoken: {listed}")
 

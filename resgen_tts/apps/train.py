@@ -75,13 +75,11 @@ def _train_vocoder(arguments: list[str]) -> None:
 def _train_aligner(arguments: list[str]) -> None:
     from resgen_tts.apps.encode import read_codes_info
     from resgen_tts.apps.text import read_inventory
-    from resgen_tts.speech.alignment import Aligner, AlignerConfig
+    from resgen_tts.speech.alignment import ALIGNERS, Aligner, AlignerConfig
     from resgen_tts.speech.corpus import CodeBatches, CodeShards
     from resgen_tts.speech.generation_task import AlignerTask, TextDataConfig
 
-    options = _parse(
-        "aligner", arguments, {"mini": AlignerConfig()}, paths=("codes",), model=AlignerConfig, batches=TextDataConfig
-    )
+    options = _parse("aligner", arguments, ALIGNERS, paths=("codes",), model=AlignerConfig, batches=TextDataConfig)
     inventory, info = read_inventory(options.data), read_codes_info(options.codes)
     options.model = replace(options.model, num_symbols=len(inventory.symbols), num_mels=info["num_mels"])
     no_prompts = replace(options.batches.prompts, pair_share=0.0, prefix_share=0.0)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resgen_tts.apps.pretrained import load_exported
+from resgen_tts.common.config import from_plain
 from resgen_tts.common.errors import TextError
+from resgen_tts.common.run_dir import read_json
 from resgen_tts.core.reveal import SamplerConfig
 from resgen_tts.speech.audio_io import load_reference, save_wav
 from resgen_tts.speech.prompt import Voice
@@ -26,7 +28,7 @@ class TTS:
 
     def __init__(self, synthesizer: Synthesizer, sampler: SamplerConfig | None = None):
         self.synthesizer = synthesizer
-        self.sampler = sampler or default_sampler()
+        self.sampler = sampler or SamplerConfig()
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> "TTS":
@@ -35,7 +37,8 @@ class TTS:
         Raises:
             CheckpointError: the folder is not an exported model, or a file of it is damaged.
         """
-        return cls(load_exported(Path(folder)))
+        synthesizer = load_exported(Path(folder))
+        return cls(synthesizer, from_plain(SamplerConfig, read_json(Path(folder) / "model.json")["sampler"]))
 
     @property
     def sample_rate(self) -> int:
@@ -73,8 +76,3 @@ class TTS:
             keep_trace=keep_trace,
         )  # fmt: skip
         return SpokenText(**vars(spoken))
-
-
-def default_sampler() -> SamplerConfig:
-    """How codes are revealed where nobody says otherwise."""
-    return SamplerConfig()

@@ -9,7 +9,7 @@ class ResGenError(Exception):
 
     Args:
         message: what failed, on what, and why.
-        code: a stable upper-case name, listed in the troubleshooting table.
+        code: a stable upper-case name.
         hint: what to do next.
     """
 

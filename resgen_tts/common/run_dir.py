@@ -1,6 +1,7 @@
 """Files and folders of a run: written whole or not at all, with where they came from."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -80,8 +81,9 @@ def staged_folder(final: Path) -> Iterator[Path]:
     """
     final = Path(final)
     final.parent.mkdir(parents=True, exist_ok=True)
+    for left in final.parent.glob(f".{glob.escape(final.name)}.*.tmp"):  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     staged = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-    shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir()
     try:
         yield staged

@@ -39,14 +39,15 @@ def squared_distances(mixture: Mixture, target: Float[Tensor, "B T C"]) -> Float
     With the thin factorization M = QR the distance splits into a part outside the column space of M, common to
     all components, and ``|Q'(zt - s) - R m_k|^2`` (method 5.3), so no large terms cancel. In fp32.
     """
-    basis, offset = mixture.basis.float(), mixture.offset.float()
-    normalized = (target.float() - mixture.shift.float()) * torch.exp(-mixture.log_scale.float())[..., None]
-    centred = normalized - offset  # [B, T, C]
-    orthonormal, triangular = torch.linalg.qr(basis)  # [C, h], [h, h]
-    inside = centred @ orthonormal  # [B, T, h]
-    outside = (centred - inside @ orthonormal.T).square().sum(-1)  # [B, T]
-    means = mixture.low_means.float() @ triangular.T  # [B, T, K, h]
-    return outside[..., None] + (inside[..., None, :] - means).square().sum(-1)
+    with torch.autocast(target.device.type, enabled=False):  # it would turn the products back to half precision
+        basis, offset = mixture.basis.float(), mixture.offset.float()
+        normalized = (target.float() - mixture.shift.float()) * torch.exp(-mixture.log_scale.float())[..., None]
+        centred = normalized - offset  # [B, T, C]
+        orthonormal, triangular = torch.linalg.qr(basis)  # [C, h], [h, h]
+        inside = centred @ orthonormal  # [B, T, h]
+        outside = (centred - inside @ orthonormal.T).square().sum(-1)  # [B, T]
+        means = mixture.low_means.float() @ triangular.T  # [B, T, K, h]
+        return outside[..., None] + (inside[..., None, :] - means).square().sum(-1)
 
 
 def variational_nll(mixture: Mixture, target: Float[Tensor, "B T C"]) -> dict[str, Float[Tensor, "B T"]]:

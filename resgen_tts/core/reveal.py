@@ -9,7 +9,7 @@ from torch import Tensor
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.core.confidence import add_gumbel
-from resgen_tts.core.masking import spread_over_frames
+from resgen_tts.core.masking import hidden_mask, spread_over_frames
 from resgen_tts.core.schedule import reveal_plan, schedule_by_name
 
 
@@ -91,9 +91,7 @@ def reveal(
             if config.order == "random"
             else _most_confident(add_gumbel(confidence, config.choice_temperature, rng), num_hidden, num_kept)
         )
-        level = torch.arange(depth, device=codes.device)
-        first_hidden = (depth - num_hidden)[..., None]
-        is_kept = (level >= first_hidden) & (level < first_hidden + kept[..., None])
+        is_kept = hidden_mask(num_hidden, depth) & ~hidden_mask(num_hidden - kept, depth)
         codes = torch.where(is_kept, proposed, codes)
         num_hidden = num_hidden - kept
     if on_step is not None:
@@ -106,7 +104,6 @@ def _most_confident(
 ) -> Int[Tensor, "B T"]:
     """Count, per frame, how many of the item's ``num_kept`` best scores fall there (A11 (a))."""
     batch, frames, depth = scores.shape
-    hidden = torch.arange(depth, device=scores.device) >= depth - num_hidden[..., None]
-    flat = scores.masked_fill(~hidden, -torch.inf).reshape(batch, -1)
+    flat = scores.masked_fill(~hidden_mask(num_hidden, depth), -torch.inf).reshape(batch, -1)
     rank = flat.argsort(dim=1, descending=True).argsort(dim=1)
     return (rank < num_kept[:, None]).reshape(batch, frames, depth).sum(-1)

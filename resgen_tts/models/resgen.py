@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from resgen_tts.common.errors import ConfigError
+from resgen_tts.common.errors import ConfigError, ResGenError
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.core.confidence import quantization_confidence
 from resgen_tts.core.guidance import guide, ramp
@@ -124,9 +124,17 @@ class ResGen(nn.Module):
     ) -> Int[Tensor, "B T D"]:
         """Fill the target frames by the parallel reveal loop (method 7.1)."""
 
+        unguided = config.guidance_start == config.guidance_end == 1.0
+        if not unguided and (condition is None or not self.config.condition_dropout):
+            raise ConfigError("guidance needs a model that was trained with condition_dropout above 0")
+
         def propose(state: RevealState) -> Proposal:
             weight = ramp(config.guidance_start, config.guidance_end, state.step, state.steps)
             latents = self._draw(state, is_padding, condition, weight, config, rng)
+            if not torch.isfinite(latents).all():  # a search would turn them into plausible codes
+                raise ResGenError(
+                    f"the generator gave non-finite latents at step {state.step}.", code="MODEL_NONFINITE"
+                )
             proposed = code_space.quantize(latents, state.num_hidden, state.codes)
             return proposed, quantization_confidence(code_space, latents, proposed, state.num_hidden)
 

@@ -45,7 +45,7 @@ class MixtureHead(nn.Module):
         low_means = self.means(hidden).unflatten(-1, (self.components, self.rank))
         return Mixture(
             self.component_log_weights(hidden), low_means, self.basis, self.offset, self._log_scale(hidden),
-            self.shift(hidden),
+            self._shift(hidden),
         )  # fmt: skip
 
     def component_log_weights(self, hidden: Float[Tensor, "B T O"]) -> Float[Tensor, "B T K"]:
@@ -61,8 +61,13 @@ class MixtureHead(nn.Module):
         low = low + self.means.bias.view(self.components, self.rank)[component]
         scale = self._log_scale(hidden).exp()
         mean = low.to(self.basis.dtype) @ self.basis.T + self.offset
-        return self.shift(hidden) + scale[..., None] * mean, scale
+        return self._shift(hidden) + scale[..., None] * mean, scale
+
+    def _shift(self, hidden: Tensor) -> Tensor:
+        with torch.autocast(hidden.device.type, enabled=False):  # an error here is scaled by 1 / a
+            return self.shift(hidden.float())
 
     def _log_scale(self, hidden: Tensor) -> Tensor:
-        raw = self.log_scale(hidden).squeeze(-1).float()
+        with torch.autocast(hidden.device.type, enabled=False):
+            raw = self.log_scale(hidden.float()).squeeze(-1)
         return self.max_log_scale * torch.tanh(raw / self.max_log_scale)

@@ -172,3 +172,10 @@ class Aligner(nn.Module):
         real = ~padding_mask(num_symbols, durations.shape[1])
         wanted = torch.log1p(durations.to(features.dtype))
         return align, (self.log_durations(features) - wanted)[real].square().mean()
+
+
+ALIGNERS = {
+    "mini": AlignerConfig(),
+    # Four layers at the width of ByT5-Large's features (method 8.2); the symbols are still our own.
+    "paper": AlignerConfig(encoder=TextEncoderConfig(width=1536, layers=4, heads=16)),
+}

@@ -123,7 +123,7 @@ def load_reference(path: Path | str, *, sample_rate: int, limits: AudioLimits | 
             f"{name} is {loaded.seconds:.2f} s; a reference needs at least {MIN_REFERENCE_SECONDS:.0f} s (3 to 12 s "
             "works best).",
             code="AUDIO_TOO_SHORT",
-            hint="Record a longer clip or pass --voice.",
+            hint="Record a longer clip.",
         )
     if loaded.seconds < GOOD_REFERENCE_SECONDS:
         warnings.append(f"AUDIO_SHORT: {name} is {loaded.seconds:.2f} s; 3 to 12 s give a better likeness.")

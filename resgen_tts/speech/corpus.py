@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from resgen_tts.common.errors import DataError
+from resgen_tts.common.errors import ConfigError, DataError
 from resgen_tts.common.lengths import pad_stack
 from resgen_tts.common.randomness import generator, seed_of
 from resgen_tts.common.run_dir import read_json, read_jsonl
@@ -59,6 +59,10 @@ class CropConfig:
 
     seconds: float = 1.6  # of each crop
     batch_size: int = 16
+
+    def __post_init__(self):
+        if self.seconds <= 0 or self.batch_size < 1:
+            raise ConfigError(f"crops need seconds > 0 and batch_size >= 1, got {self.seconds}, {self.batch_size}")
 
 
 class AudioCrops:
@@ -198,6 +202,11 @@ class PromptConfig:
     prefix_share: float = 0.2  # items whose own beginning is the prompt
     longest_prefix: float = 0.5  # of the utterance
 
+    def __post_init__(self):
+        shares = (self.pair_share, self.prefix_share, self.pair_share + self.prefix_share, self.longest_prefix)
+        if not all(0 <= share <= 1 for share in shares):
+            raise ConfigError(f"prompts: shares must lie in [0, 1] and add up to at most 1, got {self}")
+
 
 class CodeBatches:
     """Batches of encoded utterances, bucketed by seconds through lhotse; the same for a seed and an epoch."""
@@ -213,21 +222,22 @@ class CodeBatches:
 
     def epoch(self, epoch: int) -> Iterator[CodeBatch]:
         """All batches of an epoch."""
-        for names in self._buckets(epoch):
-            yield self.batch([self._with_prompt(name, epoch) for name in names])
+        led = {name: self._with_prompt(name, epoch) for name in self.shards.rows}
+        for names in self._buckets(led, epoch):
+            yield self.batch([led[name] for name in names])
 
     def fixed(self, num_batches: int) -> list[CodeBatch]:
         """The same few batches at every call, for validation."""
         return list(itertools.islice(self.epoch(-1), num_batches))
 
     def worst(self) -> CodeBatch:
-        """The longest utterances that can meet in a batch, each with the speaker's longest as its prompt."""
-        rows = sorted(self.shards.rows.values(), key=lambda row: -row["seconds"])
-        size = max(1, int(self.batch_seconds // rows[0]["seconds"]))
-        longest = {
-            name: max(ids, key=lambda i: self.shards.rows[i]["seconds"]) for name, ids in self.by_speaker.items()
-        }
-        return self.batch([(row["id"], longest[row["speaker"]], 0.0) for row in rows[:size]])
+        """As many of the longest items as a batch may hold, each led by the longest prompt it can meet."""
+        items = []
+        for name in self.shards.rows:
+            others = self._possible_prompts(name) if self.prompts.pair_share else []
+            items.append((name, max(others, key=self._seconds, default=None), 0.0))
+        items.sort(key=lambda item: -self._joined_seconds(item))
+        return self.batch(items[: max(1, int(self.batch_seconds // self._joined_seconds(items[0])))])
 
     def batch(self, items: list[tuple[str, str | None, float]]) -> CodeBatch:
         """Join (utterance, prompt utterance or None, share of the utterance that is itself a prompt)."""
@@ -255,21 +265,31 @@ class CodeBatches:
     def _with_prompt(self, name: str, epoch: int) -> tuple[str, str | None, float]:
         rng = generator(self.seed, "prompt", epoch, name)
         kind, place, prefix = torch.rand(3, generator=rng).tolist()
-        row = self.shards.rows[name]
-        others = [i for i in self.by_speaker[row["speaker"]] if i != name]
-        others = [i for i in others if row["seconds"] + self.shards.rows[i]["seconds"] <= self.longest_seconds]
+        others = self._possible_prompts(name)
         if kind < self.prompts.pair_share and others:
             return name, others[int(place * len(others))], 0.0
         if kind < self.prompts.pair_share + self.prompts.prefix_share:
             return name, None, prefix * self.prompts.longest_prefix
         return name, None, 0.0
 
-    def _buckets(self, epoch: int) -> Iterator[list[str]]:
+    def _possible_prompts(self, name: str) -> list[str]:
+        room = self.longest_seconds - self._seconds(name)
+        others = self.by_speaker[self.shards.rows[name]["speaker"]]
+        return [other for other in others if other != name and self._seconds(other) <= room]
+
+    def _seconds(self, name: str) -> float:
+        return self.shards.rows[name]["seconds"]
+
+    def _joined_seconds(self, item: tuple[str, str | None, float]) -> float:
+        return sum(self._seconds(part) for part in item[:2] if part is not None)
+
+    def _buckets(self, led: dict[str, tuple[str, str | None, float]], epoch: int) -> Iterator[list[str]]:
+        """Names of each batch; buckets are by the length with the prompt, which is what a batch costs."""
         from lhotse import CutSet, MonoCut
         from lhotse.dataset import BucketingSampler
 
         cuts = CutSet.from_cuts(
-            MonoCut(id=row["id"], start=0, duration=row["seconds"], channel=0) for row in self.shards.rows.values()
+            MonoCut(id=name, start=0, duration=self._joined_seconds(item), channel=0) for name, item in led.items()
         )
         sampler = BucketingSampler(
             cuts,

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from resgen_tts.common.errors import ConfigError
 from resgen_tts.engine.task import StepOutput
 from resgen_tts.speech.alignment import Aligner, expand
 from resgen_tts.speech.corpus import CodeBatch, CodeBatches, PromptConfig
@@ -17,12 +18,16 @@ from resgen_tts.speech.generator import SpeechGenerator
 class TextDataConfig:
     """Batches of the aligner and the generator."""
 
-    batch_seconds: float = 60.0  # seconds of target speech in a batch; prompts come on top
+    batch_seconds: float = 60.0  # seconds of speech in a batch, prompts included
     longest_seconds: float = 40.0  # prompt and target together
     validation_batches: int = 8
     diagonal_steps: int = 300  # steps over which the aligner's diagonal prior fades
     diagonal_weight: float = 20.0
     prompts: PromptConfig = field(default_factory=PromptConfig)
+
+    def __post_init__(self):
+        if min(self.batch_seconds, self.longest_seconds) <= 0 or self.validation_batches < 1:
+            raise ConfigError("batches need batch_seconds, longest_seconds > 0 and validation_batches >= 1")
 
 
 class AlignerTask:
@@ -50,11 +55,11 @@ class AlignerTask:
         """Mel error under the best alignment, duration error, and the share of frames given to the longest symbol."""
         align, duration, longest = [], [], []
         for batch in self.dev:
-            device = next(model.parameters()).device
-            batch = batch.to(device)
-            features = model.encode(batch.symbols, batch.num_symbols)
-            durations = model.align(features, batch.num_symbols, batch.mel, _num_frames(batch))
-            a, d = model.losses(features, batch.num_symbols, durations, batch.mel, _num_frames(batch))
+            bare = self.model  # on several devices only forward may be called on the wrapper
+            batch = batch.to(next(bare.parameters()).device)
+            features = bare.encode(batch.symbols, batch.num_symbols)
+            durations = bare.align(features, batch.num_symbols, batch.mel, _num_frames(batch))
+            a, d = bare.losses(features, batch.num_symbols, durations, batch.mel, _num_frames(batch))
             align.append(a), duration.append(d)
             longest.append((durations.amax(1) / _num_frames(batch)).mean())
         return {
@@ -65,10 +70,10 @@ class AlignerTask:
 
     def plots(self, model: Aligner, folder: Path, step: int) -> None:
         """Mel, expected mel and alignment path of the first validation items."""
-        batch = self.dev[0].to(next(model.parameters()).device)
-        features = model.encode(batch.symbols, batch.num_symbols)
-        durations = model.align(features, batch.num_symbols, batch.mel, _num_frames(batch))
-        plot_alignment(model, batch, durations, folder / f"alignment_{step:07d}.png")
+        batch = self.dev[0].to(next(self.model.parameters()).device)
+        features = self.model.encode(batch.symbols, batch.num_symbols)
+        durations = self.model.align(features, batch.num_symbols, batch.mel, _num_frames(batch))
+        plot_alignment(self.model, batch, durations, folder / f"alignment_{step:07d}.png")
 
 
 class GenerationTask:
@@ -103,7 +108,7 @@ class GenerationTask:
     def plots(self, model: SpeechGenerator, folder: Path, step: int) -> None:
         """The aligner's picture, which joint training must not have spoilt."""
         batch = self.dev[0].to(next(model.parameters()).device)
-        plot_alignment(model.aligner, batch, batch.durations, folder / f"alignment_{step:07d}.png")
+        plot_alignment(self.model.aligner, batch, batch.durations, folder / f"alignment_{step:07d}.png")
 
     def _loss(self, model: SpeechGenerator, batch: CodeBatch, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         return model(

@@ -17,7 +17,7 @@ class Voice:
 
     Args:
         text: normalized text of the recording.
-        codes: [L, D]; L whole code frames, the recording is cut sample-exactly to them.
+        codes: [L, D]; L whole code frames, the last one filled with silence.
         symbols: text symbols, silence first and last.
         durations: mel frames of each symbol, adding up to ``L * frames_per_code``.
         rate: how much longer this voice's symbols last than the duration predictor expects.
@@ -45,8 +45,9 @@ def make_voice(
     Raises:
         AudioError: AUDIO_TOO_SHORT where the recording is shorter than its text needs.
     """
-    whole = len(wave) // tokenizer.hop_samples * tokenizer.hop_samples
-    frames = whole // tokenizer.hop_samples * generator.config.frames_per_code
+    # Silence up to a whole code frame, as the encode stage leaves it: a cut would take the end of the last word.
+    wave = torch.nn.functional.pad(wave, (0, -len(wave) % tokenizer.hop_samples))
+    frames = len(wave) // tokenizer.hop_samples * generator.config.frames_per_code
     if frames < len(symbols):
         raise AudioError(
             f"the reference lasts {len(wave) / tokenizer.sample_rate:.2f} s, too short for its text of "
@@ -54,8 +55,7 @@ def make_voice(
             code="AUDIO_TOO_SHORT",
             hint="Check that the reference text is what was said.",
         )
-    wave = wave[None, :whole]
-    mel = tokenizer.log_mel(wave)
+    mel = tokenizer.log_mel(wave[None])
     codes, _ = tokenizer.encode_mel(mel, torch.tensor([mel.shape[1]]))
     row = torch.tensor([symbols])
     count = torch.tensor([len(symbols)])
@@ -64,4 +64,7 @@ def make_voice(
     expected = generator.aligner.log_durations(features)[0].expm1()
     # The ends are silences of any length: only what lies between them tells the rate of speech.
     rate = float(durations[1:-1].sum() / expected[1:-1].clamp_min(1).sum()) if len(symbols) > 2 else 1.0
-    return Voice(text, codes[0], row[0], durations, min(max(rate, 0.5), 2.0), warnings)
+    kept = min(max(rate, 0.5), 2.0)
+    if kept != rate:
+        warnings += (f"VOICE_RATE: the reference is {rate:.2f} times as slow as expected; {kept} is used",)
+    return Voice(text, codes[0], row[0], durations, kept, warnings)

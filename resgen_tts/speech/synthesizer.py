@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError, TextError
 from resgen_tts.common.randomness import generator as named_generator
+from resgen_tts.core.masking import hidden_mask
 from resgen_tts.core.reveal import RevealState, SamplerConfig
 from resgen_tts.speech.generator import SpeechGenerator, fill_last_symbol
 from resgen_tts.speech.prompt import Voice, make_voice
@@ -18,7 +19,6 @@ from resgen_tts.speech.text.normalize import normalize
 from resgen_tts.speech.text.symbols import Inventory, to_symbols
 from resgen_tts.tokenizers.mel_tokenizer import MelTokenizer
 
-CONTEXT_FRAMES = 32  # mel frames of the prompt that the vocoder hears before the target
 LONGEST_SECONDS = 40.0  # of prompt and target together
 
 
@@ -87,6 +87,8 @@ class Synthesizer(nn.Module):
         """
         if not 0.25 <= speed <= 4:
             raise ConfigError(f"speed must be between 0.25 and 4, got {speed}")
+        if duration_seconds is not None and not duration_seconds > 0:
+            raise ConfigError(f"the duration must be positive, got {duration_seconds} s")
         started = time.perf_counter()
         spoken = normalize(text)
         (symbols,) = to_symbols([spoken.text], self.inventory.units)
@@ -122,9 +124,13 @@ class Synthesizer(nn.Module):
         )  # fmt: skip
         timings["generator"] = time.perf_counter() - mark
         mark = time.perf_counter()
-        mel, wave = self._decode(codes, num_prompt)
+        mel, wave = self._decode(codes[:, num_prompt:])
         timings["decode"] = time.perf_counter() - mark
         timings["total"] = time.perf_counter() - started
+        notes = (*voice.warnings, *spoken.warnings, *unknown)
+        seconds = len(wave) / self.tokenizer.sample_rate
+        if duration_seconds is not None and abs(seconds - duration_seconds) > 1 / self.tokenizer.frame_rate_hz:
+            notes += (f"DURATION_CHANGED: {duration_seconds:.2f} s were asked for, the text takes {seconds:.2f} s",)
         return Speech(
             audio=wave.numpy(),
             sample_rate=self.tokenizer.sample_rate,
@@ -135,7 +141,7 @@ class Synthesizer(nn.Module):
             phonemes=tuple(symbols),
             seed=seed,
             timings=timings,
-            warnings=(*voice.warnings, *spoken.warnings, *unknown),
+            warnings=notes,
             trace=tuple(trace),
         )
 
@@ -157,20 +163,16 @@ class Synthesizer(nn.Module):
         borders = scaled.clamp_min(1).cumsum(0).round().long()
         return borders.diff(prepend=torch.zeros(1, dtype=torch.long)).clamp_min(1)
 
-    def _decode(self, codes: Tensor, num_prompt: int) -> tuple[Tensor, Tensor]:
-        """Mel and wave of the target; both decoders hear the end of the prompt before it."""
-        per_code = self.generator.config.frames_per_code
-        mel, _ = self.tokenizer.decode_mel(codes, torch.tensor([codes.shape[1]]))
-        first = num_prompt * per_code
-        context = min(first, CONTEXT_FRAMES)
-        wave = self.tokenizer.vocoder(mel[:, first - context :])[0]
-        return mel[0, first:], wave[context * self.tokenizer.mel_vae.config.mel.hop_samples :]
+    def _decode(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Mel and wave of the target's codes alone: in training, too, they were encoded from their own beginning."""
+        lengths = torch.tensor([codes.shape[1]])
+        mel, _ = self.tokenizer.decode_mel(codes, lengths)
+        return mel[0], self.tokenizer.vocoder(mel)[0]
 
 
 def _recorder(trace: list[np.ndarray], num_prompt: int) -> Callable[[RevealState], None]:
     def record(state: RevealState) -> None:
-        depth = state.codes.shape[-1]
-        hidden = torch.arange(depth) >= depth - state.num_hidden[0, num_prompt:, None]
+        hidden = hidden_mask(state.num_hidden[:, num_prompt:], state.codes.shape[-1])[0]
         trace.append(torch.where(hidden, -1, state.codes[0, num_prompt:]).numpy())
 
     return record

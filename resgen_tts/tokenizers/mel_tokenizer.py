@@ -9,7 +9,7 @@ from resgen_tts.common.lengths import padding_mask
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.tokenizers.log_mel import LogMel
 from resgen_tts.tokenizers.mel_vae import MelVAE
-from resgen_tts.tokenizers.vocoder import Vocoder
+from resgen_tts.tokenizers.vocoder import GriffinLim, Vocoder
 
 
 class MelTokenizer(nn.Module):
@@ -22,7 +22,7 @@ class MelTokenizer(nn.Module):
         ConfigError: the two were made for different mels.
     """
 
-    def __init__(self, mel_vae: MelVAE, vocoder: Vocoder):
+    def __init__(self, mel_vae: MelVAE, vocoder: Vocoder | GriffinLim):
         super().__init__()
         if mel_vae.config.mel != vocoder.config.mel:
             raise ConfigError(

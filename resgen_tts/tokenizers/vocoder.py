@@ -149,6 +149,23 @@ def griffin_lim(
     return inverse(spectrum.real, spectrum.imag)
 
 
+class GriffinLim(nn.Module):
+    """:func:`griffin_lim` in a vocoder's place, for those who ask for it by name; nothing falls back to it."""
+
+    def __init__(self, mel: MelConfig):
+        super().__init__()
+        self.config = VocoderConfig(mel=mel, fft_size=2 * mel.hop_samples)
+
+    def forward(
+        self, mel: Float[Tensor, "B T M"], is_padding: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "B N"]:
+        """Synthesize; zeros behind each item's end."""
+        wave = griffin_lim(mel, self.config.mel)
+        if is_padding is not None:
+            wave = wave.masked_fill(is_padding.repeat_interleave(self.config.mel.hop_samples, dim=1), 0)
+        return wave
+
+
 VOCODERS = {
     "mini": VocoderConfig(),
     # Vocos' published size (dim 512, 8 blocks, 1536), on the mel of the paper's vocoder.

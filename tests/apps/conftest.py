@@ -31,6 +31,7 @@ def experiment(tmp_path_factory):
             )
         )  # fmt: skip
         mel_vae.quantizer.codebooks.copy_(torch.randn(3, 8, 6))
+        mel_vae.quantizer.started.fill_(True)
         vocoder = Vocoder(VocoderConfig(dim=16, hidden=16, blocks=1))
         config = SpeechGeneratorConfig(
             aligner=AlignerConfig(

@@ -102,3 +102,10 @@ def test_components_are_drawn_by_their_weights_within_the_nucleus():
     assert set(nucleus.unique().tolist()) == {0, 1}
     assert abs(float((nucleus == 0).double().mean()) - 0.625) < 4 * (0.625 * 0.375 / draws) ** 0.5
     assert (draw_component(weights.expand(1, 100, 4), 1e-6, rng) == 0).all()
+
+
+def test_mixed_precision_does_not_reach_the_distances():
+    mixture, z = toy_mixture(components=33, rank=3, dim=8), target(8)
+    plain = squared_distances(mixture, z)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(squared_distances(mixture, z), plain)

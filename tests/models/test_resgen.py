@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from resgen_tts.common.errors import ConfigError
+from resgen_tts.common.errors import ConfigError, ResGenError
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.core.reveal import SamplerConfig
 from resgen_tts.models.catalog import GENERATORS, generator_by_name
@@ -138,6 +138,14 @@ def test_padding_changes_neither_loss_nor_samples():
     plain = model(codes, is_target.long() * 2, is_padding, condition)
     padded = model(longer[0], longer[1].long() * 2, longer[2], pad(condition, (0, 0, 0, 3)))
     torch.testing.assert_close(padded[:, :4], plain, atol=1e-5, rtol=1e-4)
+
+
+def test_a_model_gone_wrong_is_told_not_decoded():
+    model, codes, condition = toy_model()
+    with torch.no_grad():
+        model.head.shift.bias[0] = torch.nan
+    with pytest.raises(ResGenError, match="MODEL_NONFINITE"):
+        model.eval().generate(torch.zeros_like(codes), *masks(), condition, MODE, rng())
 
 
 def test_an_unconditional_model_trains():

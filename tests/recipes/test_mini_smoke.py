@@ -48,7 +48,9 @@ def test_a_killed_recipe_goes_on_ends_and_then_does_nothing(tmp_path):
     score = json.loads((folder / "exp" / "score" / "score.json").read_text())
     assert "WER" in second.stdout and score
     requests = [json.loads(line) for line in (folder / "exp" / "synth" / "requests.jsonl").read_text().splitlines()]
-    assert requests and all((folder / "exp" / "synth" / row["systems"]["clone"]).stat().st_size > 44 for row in requests)
+    assert requests and all(
+        (folder / "exp" / "synth" / row["systems"]["clone"]).stat().st_size > 44 for row in requests
+    )
     tts = TTS.from_pretrained(folder / "exp" / "model")
     reference = folder / "exp" / "synth" / requests[0]["prompt"]
     assert len(tts("the letter", voice=tts.voice(reference, requests[0]["prompt_text"]), seed=0, steps=2).audio)

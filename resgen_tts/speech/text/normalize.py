@@ -25,7 +25,7 @@ _SIGNS = {"&": " and ", "%": " percent ", "+": " plus ", "=": " equals ", "@": "
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": ", ", "—": ", ", "…": "."})
 _NUMBER = re.compile(
     r"""(?P<sign>(?<![\w.])-)? (?P<currency>[$£€])?
-        (?P<number>\d+(?:,\d{3})+(?:\.\d+)? | \d+(?:\.\d+)?) (?P<ordinal>st|nd|rd|th)? (?!\d)""",
+        (?P<number>\d+(?:,\d{3})+(?:\.\d+)? | \d+(?:\.\d+)?) (?:(?P<ordinal>st|nd|rd|th)(?![a-z]))? (?!\d)""",
     re.IGNORECASE | re.VERBOSE,
 )
 _SPOKEN = re.compile(r"[a-z]", re.I)
