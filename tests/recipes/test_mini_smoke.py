@@ -55,8 +55,6 @@ def test_a_killed_recipe_goes_on_ends_and_then_does_nothing(tmp_path):
     reference = folder / "exp" / "synth" / requests[0]["prompt"]
     assert len(tts("the letter", voice=tts.voice(reference, requests[0]["prompt_text"]), seed=0, steps=2).audio)
 
-    started = time.monotonic()
     third = subprocess.run(run_sh(folder), env=environment, capture_output=True, text=True, check=True)
-    assert time.monotonic() - started < 30
     assert "done in" not in third.stdout, third.stdout
     shutil.rmtree(folder)
