@@ -33,6 +33,8 @@ def synth(arguments: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print the result's facts as JSON on stdout")
     parser.add_argument("--quiet", action="store_true", help="no closing line")
     options = parser.parse_args(arguments)
+    if str(options.output) == "-":
+        raise ConfigError("waves are not written to standard output yet.", code="USAGE", hint="Name a file.")
     if options.output.exists() and not options.force:
         raise ConfigError(f"{options.output} exists.", code="OUTPUT_EXISTS", hint="Pass --force to overwrite it.")
     if not options.output.absolute().parent.is_dir():

@@ -101,6 +101,8 @@ def test_synth_writes_a_wave_and_says_where(model, reference, tmp_path, capsys):
     ("change", "code"),
     [
         (["--text", ""], "TEXT_EMPTY"),
+        (["--output", "-"], "USAGE"),
+        (["--duration", "0"], "CONFIG_INVALID"),
         (["--output", "/no/such/folder/a.wav"], "OUTPUT_FOLDER_MISSING"),
         (["--ref-audio", "missing.wav"], "AUDIO_NOT_FOUND"),
     ],
