@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -127,7 +128,12 @@ def synthesize_list(
     _refuse_other_settings(output / "run.json", settings)
     write_json(
         output / "run.json",
-        {"command": " ".join(sys.argv), "commit": commit_hash(), "hardware": hardware_line(), **settings},
+        {
+            "command": shlex.join(["resgen-tts", *sys.argv[1:]]),
+            "commit": commit_hash(),
+            "hardware": hardware_line(),
+            **settings,
+        },
     )
     cuts = {cut.id: cut for cut in load_cuts(data, "test")}
     rows, failed = [], {}
