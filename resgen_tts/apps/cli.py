@@ -8,7 +8,7 @@ import traceback
 
 VERBS: dict[str, tuple[str, str, str]] = {
     # verb: module under apps, function, one line of help. A function that takes `arguments` parses them itself.
-    "synth": ("synthesize", "synth", "speak a text in the voice of a reference recording"),
+    "synth": ("synth", "synth", "speak a text in the voice of a reference recording"),
     "text": ("text", "prepare_text", "normalise transcripts and collect the symbol inventory"),
     "train": ("train", "main", "train mel_vae, vocoder, aligner or generator"),
     "encode": ("encode", "encode", "turn a corpus into shards of codes"),

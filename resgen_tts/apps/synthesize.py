@@ -1,77 +1,14 @@
-"""``synth`` (one sentence) and ``synthesize-list`` (the items of an evaluation)."""
+"""``synthesize-list``: the items of an evaluation, beside their recordings and their copies."""
 
-import argparse
 import json
 import shlex
 import sys
 import time
 from pathlib import Path
 
-from resgen_tts.common.errors import ConfigError, DataError, ResGenError
+from resgen_tts.common.errors import DataError, ResGenError
 from resgen_tts.common.run_dir import commit_hash, hardware_line, sha256_file, write_json, write_text
-
-
-def synth(arguments: list[str]) -> None:
-    """Speak one text in the voice of a reference.
-
-    Raises:
-        ConfigError: USAGE, OUTPUT_EXISTS, OUTPUT_FOLDER_MISSING.
-    """
-    parser = argparse.ArgumentParser(prog="resgen-tts synth", description=synth.__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, required=True, help="exported model, e.g. exp/mini/model")
-    text = parser.add_mutually_exclusive_group(required=True)
-    text.add_argument("--text", help="what to say")
-    text.add_argument("--text-file", type=Path, help="a UTF-8 file with what to say; - reads standard input")
-    parser.add_argument("--ref-audio", type=Path, required=True, help="reference recording, 3 to 12 s work best")
-    parser.add_argument("--ref-text", required=True, help="what is said in the reference")
-    parser.add_argument("--output", type=Path, required=True, help="wave file to write")
-    parser.add_argument("--force", action="store_true", help="overwrite the output")
-    parser.add_argument("--seed", type=int, help="default: drawn, and printed")
-    parser.add_argument("--steps", type=int, help="network calls")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--speed", type=float, default=1.0, help="2.0 is twice as fast as the reference")
-    length.add_argument("--duration", type=float, help="seconds that the result shall last")
-    parser.add_argument("--json", action="store_true", help="print the result's facts as JSON on stdout")
-    parser.add_argument("--quiet", action="store_true", help="no closing line")
-    options = parser.parse_args(arguments)
-    if str(options.output) == "-":
-        raise ConfigError("waves are not written to standard output yet.", code="USAGE", hint="Name a file.")
-    if options.output.exists() and not options.force:
-        raise ConfigError(f"{options.output} exists.", code="OUTPUT_EXISTS", hint="Pass --force to overwrite it.")
-    if not options.output.absolute().parent.is_dir():
-        raise ConfigError(f"the folder of {options.output} does not exist.", code="OUTPUT_FOLDER_MISSING")
-    said = options.text if options.text is not None else _read_text(options.text_file)
-
-    from resgen_tts.apps.tts import TTS
-    from resgen_tts.speech.text.normalize import normalize
-
-    normalize(said)  # a text that cannot be spoken is told before anything is loaded
-    tts = TTS.from_pretrained(options.model)
-    voice = tts.voice(options.ref_audio, options.ref_text)
-    spoken = tts(
-        said, voice=voice, seed=options.seed, steps=options.steps, speed=options.speed,
-        duration_seconds=options.duration,
-    )  # fmt: skip
-    spoken.save(options.output)
-    facts = {
-        "output": str(options.output),
-        "seconds": round(spoken.seconds, 3),
-        "real_time_factor": round(spoken.timings["total"] / spoken.seconds, 4),
-        "seed": spoken.seed,
-        "model": str(options.model),
-        "normalized_text": spoken.normalized_text,
-        "warnings": list(spoken.warnings),
-    }
-    for warning in spoken.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    if not options.quiet:
-        print(
-            f"{options.output}: {spoken.seconds:.2f} s, real-time factor {facts['real_time_factor']:.3f}, "
-            f"seed {spoken.seed}, model {options.model}",
-            file=sys.stderr,
-        )
-    if options.json:
-        print(json.dumps(facts, ensure_ascii=False))
+from resgen_tts.core.reveal import SamplerConfig
 
 
 def synthesize_list(
@@ -80,7 +17,7 @@ def synthesize_list(
     vocoder: Path,
     generator: Path,
     output: Path,
-    config: Path | None = None,
+    sampler: SamplerConfig = SamplerConfig(),  # noqa: B008 (frozen)
     limit: int | None = None,
     seed: int = 0,
     threads: int = 0,
@@ -96,7 +33,7 @@ def synthesize_list(
         vocoder: trained vocoder, or griffin_lim.
         generator: trained generator.
         output: folder of waves, requests.jsonl and run.json.
-        config: YAML with sampler settings (section 'sampler').
+        sampler: how codes are revealed.
         limit: only the first items.
         seed: of the sampler; every item has its own stream.
         threads: CPU threads; 0 leaves torch's choice.
@@ -112,7 +49,6 @@ def synthesize_list(
     if threads:
         torch.set_num_threads(threads)
     system = load_system(mel_vae, vocoder, generator)
-    sampler = _read_sampler(config)
     parts = {"mel_vae": (mel_vae, system.tokenizer.mel_vae), "generator": (generator, system.generator)}
     if str(vocoder) != GRIFFIN_LIM:
         parts["vocoder"] = (vocoder, system.tokenizer.vocoder)
@@ -218,20 +154,6 @@ def _read_pairs(data: Path, cuts: dict) -> list[dict]:
     return items
 
 
-def _read_sampler(config: Path | None):
-    import yaml
-
-    from resgen_tts.common.config import from_plain
-    from resgen_tts.core.reveal import SamplerConfig
-
-    if config is None:
-        return SamplerConfig()
-    loaded = yaml.safe_load(Path(config).read_text(encoding="utf-8")) or {}
-    if set(loaded) - {"sampler"}:
-        raise ConfigError(f"{config}: only the section 'sampler' is known, got {', '.join(loaded)}")
-    return from_plain(SamplerConfig, loaded.get("sampler") or {})
-
-
 def _refuse_other_settings(path: Path, settings: dict) -> None:
     """Items made under other settings must not be mixed with new ones."""
     if not path.is_file():
@@ -244,14 +166,3 @@ def _refuse_other_settings(path: Path, settings: dict) -> None:
             code="STALE_OUTPUT",
             hint="Remove the folder, or write to another.",
         )
-
-
-def _read_text(path: Path) -> str:
-    if str(path) == "-":
-        if sys.stdin.isatty():
-            raise ConfigError("standard input is a terminal; pass --text or pipe the text in.", code="USAGE")
-        return sys.stdin.read()
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as UTF-8 text: {error}", code="TEXT_FILE") from error
