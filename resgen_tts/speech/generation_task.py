@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.engine.task import StepOutput
@@ -30,20 +30,24 @@ class TextDataConfig:
             raise ConfigError("batches need batch_seconds, longest_seconds > 0 and validation_batches >= 1")
 
 
-class AlignerTask:
-    """Learn which frame belongs to which symbol, and how long symbols last (method 8.2, steps 1 and 2)."""
+class _CodeTask:
+    """What both tasks take and read: a model, bucketed batches, and a few fixed ones for validation."""
 
-    def __init__(self, model: Aligner, train: CodeBatches, dev: CodeBatches, config: TextDataConfig):
+    def __init__(self, model: nn.Module, train: CodeBatches, dev: CodeBatches, config: TextDataConfig):
         self.model, self.train, self.config = model, train, config
         self.dev = dev.fixed(config.validation_batches)
 
     def train_batches(self, epoch: int) -> Iterable[CodeBatch]:
-        """Bucketed batches of single utterances."""
+        """Bucketed batches; led by prompts where the batches were told so."""
         return self.train.epoch(epoch)
 
     def worst_batch(self) -> CodeBatch:
-        """The longest batch."""
+        """The longest batch that training can meet."""
         return self.train.worst()
+
+
+class AlignerTask(_CodeTask):
+    """Learn which frame belongs to which symbol, and how long symbols last (method 8.2, steps 1 and 2)."""
 
     def step(self, model: Aligner, batch: CodeBatch, rng: torch.Generator, step: int) -> StepOutput:
         """Align under the present weights, then fit mel and durations to that alignment."""
@@ -76,20 +80,8 @@ class AlignerTask:
         plot_alignment(self.model, batch, durations, folder / f"alignment_{step:07d}.png")
 
 
-class GenerationTask:
+class GenerationTask(_CodeTask):
     """Learn the codes of a voice that is shown, for a text that is given."""
-
-    def __init__(self, model: SpeechGenerator, train: CodeBatches, dev: CodeBatches, config: TextDataConfig):
-        self.model, self.train, self.config = model, train, config
-        self.dev = dev.fixed(config.validation_batches)
-
-    def train_batches(self, epoch: int) -> Iterable[CodeBatch]:
-        """Bucketed batches, most items led by a prompt."""
-        return self.train.epoch(epoch)
-
-    def worst_batch(self) -> CodeBatch:
-        """The longest batch, every item with the speaker's longest prompt."""
-        return self.train.worst()
 
     def step(self, model: SpeechGenerator, batch: CodeBatch, rng: torch.Generator, step: int) -> StepOutput:
         """ResGen's loss on the target frames, with the aligner's beside it."""
