@@ -3,10 +3,11 @@
 import shutil
 from pathlib import Path
 
-from resgen_tts.apps.pretrained import PARTS, final_folder, load_exported
+from resgen_tts.apps.parts import final_folder
+from resgen_tts.apps.pretrained import PARTS, load_exported
 from resgen_tts.common.config import to_plain
 from resgen_tts.common.run_dir import commit_hash, hardware_line, read_json, staged_folder, write_json, write_text
-from resgen_tts.core.reveal import SamplerConfig
+from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.engine.checkpoint import load_model
 
 

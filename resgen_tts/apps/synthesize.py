@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resgen_tts.common.errors import DataError, ResGenError
 from resgen_tts.common.run_dir import commit_hash, hardware_line, sha256_file, write_json, write_text
-from resgen_tts.core.reveal import SamplerConfig
+from resgen_tts.core.sampler_config import SamplerConfig
 
 
 def synthesize_list(
@@ -42,7 +42,8 @@ def synthesize_list(
     import torch
     from tqdm import tqdm
 
-    from resgen_tts.apps.pretrained import GRIFFIN_LIM, final_folder, load_system
+    from resgen_tts.apps.parts import final_folder
+    from resgen_tts.apps.pretrained import GRIFFIN_LIM, load_system
     from resgen_tts.common.randomness import seed_of
     from resgen_tts.speech.corpus import load_cuts
 

@@ -8,7 +8,7 @@ from resgen_tts.apps.pretrained import load_exported
 from resgen_tts.common.config import from_plain
 from resgen_tts.common.errors import TextError
 from resgen_tts.common.run_dir import read_json
-from resgen_tts.core.reveal import SamplerConfig
+from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.speech.audio_io import load_reference, save_wav
 from resgen_tts.speech.prompt import Voice
 from resgen_tts.speech.synthesizer import Speech, Synthesizer

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _CHUNK_SCORES = 2**24  # scores held at once by a search: 64 MiB in fp32
@@ -57,57 +57,52 @@ class CodeSpace:
         self._check(codes)
         return self.codebooks[torch.arange(codes.shape[-1], device=codes.device), codes]
 
-    def visible_sum(self, codes: Int[Tensor, "B T D"], num_hidden: Int[Tensor, "B T"]) -> Float[Tensor, "B T C"]:
-        """Sum the embeddings of each frame's visible codes: the coarsest ``D - num_hidden``.
+    def visible_sum(self, codes: Int[Tensor, "B T D"], hidden_mask: Bool[Tensor, "B T D"]) -> Float[Tensor, "B T C"]:
+        """Sum the embeddings of each frame's visible codes.
 
         Source: ResGen (arXiv:2412.10208), the part of the quantized latent that the network is shown.
         """
-        return self._sum(codes, num_hidden, hidden=False)
+        return self._sum(codes, ~hidden_mask)
 
-    def hidden_sum(self, codes: Int[Tensor, "B T D"], num_hidden: Int[Tensor, "B T"]) -> Float[Tensor, "B T C"]:
+    def hidden_sum(self, codes: Int[Tensor, "B T D"], hidden_mask: Bool[Tensor, "B T D"]) -> Float[Tensor, "B T C"]:
         """Sum the embeddings of each frame's hidden codes: the target of the mixture.
 
         ``z_i = sum_j (1 - m_ij) e(x_ij; j)``, zero for a fully visible frame.
         Source: ResGen (arXiv:2412.10208), cumulative embedding of masked tokens.
         """
-        return self._sum(codes, num_hidden, hidden=True)
+        return self._sum(codes, hidden_mask)
 
     def total(self, codes: Int[Tensor, "B T D"]) -> Float[Tensor, "B T C"]:
         """Sum of all levels: what the tokenizer's decoder is given."""
-        return self.visible_sum(codes, torch.zeros(codes.shape[:2], dtype=torch.long, device=codes.device))
+        return self._sum(codes, torch.ones_like(codes, dtype=torch.bool))
 
     def quantize(
         self,
         latents: Float[Tensor, "B T C"],
-        num_hidden: Int[Tensor, "B T"] | None = None,
+        hidden_mask: Bool[Tensor, "B T D"] | None = None,
         codes: Int[Tensor, "B T D"] | None = None,
     ) -> Int[Tensor, "B T D"]:
-        """Greedy residual quantization, over all levels or over each frame's hidden (finest) ones only.
+        """Greedy residual quantization, over all levels or over each frame's hidden ones only, coarse to fine.
 
-        ``x_j = argmin_v |h_{j-1} - e(v; j)|^2,  h_j = h_{j-1} - e(x_j; j)`` starting from ``h = latents`` at
-        the frame's first hidden level.
+        ``x_j = argmin_v |h_{j-1} - e(v; j)|^2,  h_j = h_{j-1} - e(x_j; j)`` starting from ``h = latents``.
 
         Args:
             latents: the vector to explain; for a partial search the sum over the hidden levels only.
-            num_hidden: hidden codes of each frame, 0..D; all levels where left out.
-            codes: the visible codes to keep; needed with ``num_hidden``.
+            hidden_mask: levels to search; all where left out.
+            codes: the codes to keep at all other levels; needed with ``hidden_mask``.
         """
         batch, frames, _ = latents.shape
-        flat = latents.reshape(batch * frames, self.dim).to(self.codebooks.dtype)
-        if num_hidden is None:
-            first = torch.zeros(batch * frames, dtype=torch.long, device=latents.device)
+        residual = latents.reshape(batch * frames, self.dim).to(self.codebooks.dtype).clone()
+        if hidden_mask is None:
+            wanted = None
             found = torch.zeros(batch * frames, self.depth, dtype=torch.long, device=latents.device)
         else:
             if codes is None:
                 raise ValueError("a partial search needs the visible codes")
-            first = self.depth - num_hidden.reshape(-1)
+            wanted = hidden_mask.reshape(-1, self.depth)
             found = codes.reshape(batch * frames, self.depth).clone()
-        residual = flat.clone()
-        start = int(first.min()) if len(first) else self.depth
-        everywhere = bool((first == start).all())
-        for level in range(start, self.depth):
-            book = self.codebooks[level]
-            rows = slice(None) if everywhere else (first <= level).nonzero().squeeze(1)
+        for level, book in enumerate(self.codebooks):
+            rows = slice(None) if wanted is None else wanted[:, level].nonzero().squeeze(1)
             chosen = nearest_code(residual[rows], book)
             found[rows, level] = chosen
             residual[rows] = residual[rows] - book[chosen]
@@ -117,14 +112,15 @@ class CodeSpace:
         """The same space on another device."""
         return CodeSpace(self.codebooks.to(device), self.level_variance.to(device))
 
-    def _sum(self, codes: Tensor, num_hidden: Tensor, *, hidden: bool) -> Tensor:
+    def _sum(self, codes: Tensor, wanted: Tensor) -> Tensor:
         self._check(codes)
-        first_hidden = self.depth - num_hidden  # [B, T]
-        total = self.codebooks.new_zeros(*codes.shape[:2], self.dim)
-        for level in range(codes.shape[-1]):  # a running sum: [B, T, D, C] is never formed
-            wanted = (level >= first_hidden) if hidden else (level < first_hidden)
-            total = total + self.codebooks[level][codes[..., level]] * wanted[..., None]
-        return total
+        # One fused look-up and weighted sum: [B, T, D, C] is never formed, and the cost hardly grows with D.
+        first = torch.arange(codes.shape[-1], device=codes.device) * self.codebook_size
+        summed = torch.nn.functional.embedding_bag(
+            (codes + first).flatten(0, 1), self.codebooks.flatten(0, 1), mode="sum",
+            per_sample_weights=wanted.flatten(0, 1).to(self.codebooks.dtype),
+        )  # fmt: skip
+        return summed.unflatten(0, codes.shape[:2])
 
     def _check(self, codes: Tensor) -> None:
         if codes.shape[-1] > self.depth:

@@ -1,39 +1,68 @@
 """How well drawn vectors are explained by codes: the order in which codes are revealed."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from resgen_tts.core.code_space import CodeSpace
+from resgen_tts.core.code_space import CodeSpace, nearest_code
 
 
-def quantization_confidence(
+def gumbel(uniform: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Standard Gumbel noise from uniform numbers."""
+    return -torch.log(-torch.log(uniform.clamp(1e-12, 1 - 1e-12)))
+
+
+def search_by_confidence(
     code_space: CodeSpace,
     latents: Float[Tensor, "B T C"],
     codes: Int[Tensor, "B T D"],
-    num_hidden: Int[Tensor, "B T"],
-) -> Float[Tensor, "B T D"]:
-    """Cumulative log-fit of each hidden code, divided by the latent dimension; 0 at visible codes.
+    hidden_mask: Bool[Tensor, "B T D"],
+    offset: Float[Tensor, "B T D"],
+    num_kept: Int[Tensor, " B"] | None = None,
+) -> tuple[Int[Tensor, "B T D"], Float[Tensor, "B T D"]]:
+    """Quantize hidden levels coarse to fine and score them, no deeper than the best ``num_kept`` scores reach.
 
-    ``l_ij = -|z_i - sum_{hidden d <= j} e(x_id; d)|^2 / (2 sigma_j^2)`` without its normalizer (A10b), summed over
-    the hidden levels up to j. Dividing by C makes one choice temperature serve every latent size: the paper's
-    28 at C = 64 is 0.4375 here (method 7.2).
+    ``c_ij = sum_{hidden d <= j} l_id + offset_ij`` with
+    ``l_ij = -|z_i - sum_{hidden d <= j} e(x_id; d)|^2 / (2 C sigma_j^2)``: the cumulative log-fit without its
+    normalizer (A10b), divided by C so that one choice temperature serves every latent size (the paper's 28 at C = 64
+    is 0.4375 here). As l is never positive, no level below j can score more than the running sum plus the largest
+    offset to come: a frame whose bound is under the ``num_kept`` best known scores is finished, exactly.
+
+    Args:
+        latents: drawn sums over the hidden levels.
+        codes: what stays at all other levels.
+        offset: choice noise, or any other bias of the order; not looked at where nothing is hidden.
+        num_kept: how many scores of each item must be found; all where left out.
+    Returns:
+        Codes, and scores: -inf at slots that are visible, or were left out as none of the best.
     """
-    depth, dim = code_space.depth, code_space.dim
-    scores = latents.new_zeros(*codes.shape)
-    residual, running = latents.clone(), latents.new_zeros(codes.shape[:2])
-    for level in range(depth):
-        hidden = (level >= depth - num_hidden).to(latents.dtype)  # [B, T]
-        residual = residual - code_space.codebooks[level][codes[..., level]] * hidden[..., None]
-        fit = -residual.square().sum(-1) / (2 * dim * code_space.level_variance[level].clamp_min(1e-12))
-        running = running + fit * hidden
-        scores[..., level] = running * hidden
-    return scores
-
-
-def add_gumbel(scores: Float[Tensor, "B T D"], temperature: float, rng: torch.Generator) -> Float[Tensor, "B T D"]:
-    """Add ``temperature`` times standard Gumbel noise to every score (the choice temperature)."""
-    if temperature == 0:
-        return scores
-    uniform = torch.rand(scores.shape, generator=rng, dtype=torch.double).clamp_(1e-12, 1 - 1e-12)
-    return scores + temperature * -torch.log(-torch.log(uniform)).to(scores)
+    batch, frames, depth = codes.shape
+    codes = codes.reshape(-1, depth).clone()
+    hidden = hidden_mask.reshape(-1, depth)
+    residual = latents.reshape(batch * frames, -1).to(code_space.codebooks.dtype).clone()
+    running = residual.new_zeros(batch * frames)
+    offset = offset.to(residual.dtype).reshape(-1, depth)
+    scores = torch.full_like(offset, -torch.inf)
+    # The largest offset at this level or below, among hidden slots; -inf where none is left.
+    ahead = offset.masked_fill(~hidden, -torch.inf).flip(1).cummax(1).values.flip(1)
+    widest = 0 if num_kept is None else int(num_kept.max())
+    is_open = hidden.any(1)
+    for level, book in enumerate(code_space.codebooks):
+        rows = (hidden[:, level] & is_open).nonzero().squeeze(1)
+        if len(rows):
+            part = residual[rows]
+            chosen = nearest_code(part, book)
+            part = part - book[chosen]
+            variance = code_space.level_variance[level].clamp_min(1e-12)
+            fit = running[rows] - part.square().sum(-1) / (2 * code_space.dim * variance)
+            codes[rows, level], residual[rows], running[rows] = chosen, part, fit
+            scores[rows, level] = fit + offset[rows, level]
+        if level + 1 == depth or num_kept is None or widest == 0:
+            continue
+        best = scores.view(batch, -1).topk(min(widest, frames * depth), dim=1).values
+        weakest = best.gather(1, (num_kept - 1).clamp_min(0)[:, None])  # -inf while fewer are known
+        bound = running + ahead[:, level + 1]
+        is_open = is_open & ~(bound < weakest.expand(-1, frames).reshape(-1)) & (ahead[:, level + 1] > -torch.inf)
+        if not bool(is_open.any()):
+            break
+    return codes.view(batch, frames, depth), scores.view(batch, frames, depth)

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from resgen_tts.core.categorical import draw_index
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -74,14 +76,8 @@ def exact_nll(mixture: Mixture, target: Float[Tensor, "B T C"]) -> Float[Tensor,
     return dim * mixture.log_scale.float() + dim / 2 * math.log(2 * math.pi) - torch.logsumexp(energy, dim=-1)
 
 
-def draw_component(log_weights: Float[Tensor, "B T K"], top_p: float, rng: torch.Generator) -> Int[Tensor, "B T"]:
+def draw_component(
+    log_weights: Float[Tensor, "B T K"], top_p: float, uniform: Float[Tensor, "B T"]
+) -> Int[Tensor, "B T"]:
     """Draw a component from the smallest set whose mass reaches ``top_p`` (method 7.1, steps 2a and 2b)."""
-    ordered, component = torch.softmax(log_weights.float(), dim=-1).sort(dim=-1, descending=True)
-    mass = ordered.cumsum(-1)
-    if top_p < 1:
-        ordered = ordered * (mass - ordered < top_p)  # the first is always kept
-    mass = ordered.cumsum(-1)
-    uniform = torch.rand(log_weights.shape[:-1], generator=rng).to(mass)[..., None]
-    # Strictly below 1 so that rounding in the sum never points behind the last kept component.
-    place = torch.searchsorted(mass, uniform * mass[..., -1:] * (1 - 1e-6), right=True)
-    return component.gather(-1, place.clamp(max=log_weights.shape[-1] - 1)).squeeze(-1)
+    return draw_index(log_weights, top_p, uniform)

@@ -8,48 +8,37 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from resgen_tts.common.errors import ConfigError
-from resgen_tts.core.confidence import add_gumbel
-from resgen_tts.core.masking import hidden_mask, spread_over_frames
+from resgen_tts.core.confidence import gumbel
+from resgen_tts.core.draws import Rng, draw_uniform
+from resgen_tts.core.masking import check_masking, current_level, smallest, spread_over_frames, suffix_mask
+from resgen_tts.core.proposal import Proposal
+from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.core.schedule import reveal_plan, schedule_by_name
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplerConfig:
-    """How codes are revealed at synthesis time."""
-
-    steps: int = 16  # network calls per utterance (twice that with guidance)
-    schedule: str = "circle"  # one of core.schedule.SCHEDULES
-    order: str = "confidence"  # or "random": which codes are kept first
-    choice_temperature: float = 0.4375  # Gumbel noise on confidences per latent dimension; paper's 28 / 64
-    top_p: float = 0.9  # mass of the mixture components that may be drawn; 1.0 = all
-    noise_temperature: float = 1.0  # scale of the Gaussian noise of z; 0 = the component's mean
-    guidance_start: float = 1.0  # w in  null + w * (cond - null)  at the first step; 1.0 = off
-    guidance_end: float = 1.0  # w at the last step
-
-    def __post_init__(self):
-        schedule_by_name(self.schedule)
-        if self.steps < 1:
-            raise ConfigError(f"sampler.steps must be at least 1, got {self.steps}")
-        if self.order not in ("confidence", "random"):
-            raise ConfigError(f"sampler.order must be confidence or random, got {self.order!r}")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"sampler.top_p must be in (0, 1], got {self.top_p}")
-        if self.noise_temperature < 0 or self.choice_temperature < 0:
-            raise ConfigError("sampler temperatures must not be negative")
 
 
 @dataclass(frozen=True)
 class RevealState:
-    """What a model is shown at one step: codes, of which the finest ``num_hidden`` of each frame are hidden."""
+    """What a model is shown at one step.
 
-    codes: Int[Tensor, "B T D"]  # entries at hidden slots carry no information
-    num_hidden: Int[Tensor, "B T"]
+    Args:
+        codes: entries at hidden slots carry no information.
+        hidden_mask: True = hidden.
+        is_drawn: frames that have something hidden, of items that keep something at this step: a model draws for them
+            alone, so that an item's random numbers do not depend on its neighbours.
+        step: 0-based; steps that reveal nothing are passed over, hence numbers may be missing.
+        steps: as asked for.
+    """
+
+    codes: Int[Tensor, "B T D"]
+    hidden_mask: Bool[Tensor, "B T D"]
+    is_drawn: Bool[Tensor, "B T"]
     step: int
     steps: int
 
-
-Proposal = tuple[Int[Tensor, "B T D"], Float[Tensor, "B T D"]]
-"""Codes for every hidden slot, and how confident they are (higher is revealed first)."""
+    @property
+    def num_hidden(self) -> Int[Tensor, "B T"]:
+        """Hidden codes of each frame."""
+        return self.hidden_mask.sum(-1)
 
 
 def reveal(
@@ -57,53 +46,133 @@ def reveal(
     codes: Int[Tensor, "B T D"],
     is_target: Bool[Tensor, "B T"],
     config: SamplerConfig,
-    rng: torch.Generator,
+    rng: Rng,
     on_step: Callable[[RevealState], None] | None = None,
+    masking: str = "suffix",
 ) -> Int[Tensor, "B T D"]:
-    """Reveal every code of the target frames in at most ``config.steps`` steps.
+    """Reveal every code of the target frames in at most ``config.steps`` calls of ``propose``.
 
-    Each step asks ``propose`` for all hidden codes, keeps as many as the plan ``n_t = ceil(gamma(t/T) L D)``
-    says, and hides the rest again; kept codes are final. Within a frame codes are kept coarsest first, so what
-    is hidden stays a suffix.
+    Each step asks for all hidden codes, keeps as many as the plan ``n_t = ceil(gamma(t/T) L D)`` says, and hides the
+    rest again; kept codes are final, unless remasking is on. For masks of kind "suffix" a frame's codes are kept
+    coarsest first, so that what is hidden stays a suffix; "level" goes level after level; "full_random" keeps any.
 
     Args:
         propose: the model's part of a step.
         codes: prompt codes at frames outside ``is_target``; anything at target frames.
         is_target: frames to generate; padding and prompt frames are False and never change.
         on_step: called with the state before every step and once with the finished one.
+        masking: the kind of masks that the model was trained with.
     Returns:
         Codes with every target slot filled.
-    Source: ResGen (arXiv:2412.10208), sampling; method 7.1, prefix rule A11 (a).
+    Raises:
+        ConfigError: remasking with masks that it would break, or fewer steps than levels for masks of kind "level".
+    Source: ResGen (arXiv:2412.10208), sampling; method 7.1, prefix rule A11 (a); remasking by method 13.13.
     """
+    check_masking(masking)
+    if config.remask_share and masking != "suffix":
+        raise ConfigError(f"remasking goes with masks of kind suffix, not {masking}")
     depth = codes.shape[-1]
     codes = codes.clone()
-    num_hidden = is_target.long() * depth
-    plan = reveal_plan(schedule_by_name(config.schedule), num_hidden.sum(1), config.steps)
+    hidden = is_target[..., None].expand(-1, -1, depth)
+    fit = torch.zeros(is_target.shape, device=codes.device)  # mean score of the codes last kept in each frame
+    plan = _plan(config, is_target.sum(1), depth, masking)
     steps = plan.shape[1]
     for step in range(steps):
-        state = RevealState(codes, num_hidden, step, steps)
+        is_active = plan[:, step] < hidden.sum((1, 2))
+        if not bool(is_active.any()):
+            continue
+        if config.remask_share:
+            frames = is_target & is_active[:, None]
+            hidden = hidden | _hidden_again(hidden, frames, fit, config, rng)
+        is_drawn = hidden.any(-1) & is_active[:, None]
+        state = RevealState(codes, hidden, is_drawn, step, steps)
         if on_step is not None:
             on_step(state)
-        proposed, confidence = propose(state)
-        num_kept = num_hidden.sum(1) - plan[:, step]
-        kept = (
-            spread_over_frames(num_kept, num_hidden, depth, rng)
-            if config.order == "random"
-            else _most_confident(add_gumbel(confidence, config.choice_temperature, rng), num_hidden, num_kept)
-        )
-        is_kept = hidden_mask(num_hidden, depth) & ~hidden_mask(num_hidden - kept, depth)
-        codes = torch.where(is_kept, proposed, codes)
-        num_hidden = num_hidden - kept
+        proposal = propose(state)
+        eligible = hidden & is_drawn[..., None]
+        if masking == "level":
+            level = torch.arange(depth, device=codes.device)
+            eligible = eligible & (level == current_level(hidden)[:, None, None])
+        num_kept = torch.where(is_active, hidden.sum((1, 2)) - plan[:, step], 0)
+        if config.order == "random":
+            kept = _random(eligible, num_kept, masking, rng)
+            proposed = proposal.codes_at(kept)
+        else:
+            offset = _offset(config, is_drawn, depth, step, steps, rng)
+            proposed, scores = proposal.ranked(eligible, offset, num_kept)
+            kept = _best(scores, eligible, num_kept, masking)
+            share = torch.where(kept, scores, 0.0).sum(-1) / kept.sum(-1).clamp_min(1)
+            fit = torch.where(kept.any(-1), share, fit)
+        codes = torch.where(kept, proposed, codes)
+        hidden = hidden & ~kept
     if on_step is not None:
-        on_step(RevealState(codes, num_hidden, steps, steps))
+        on_step(RevealState(codes, hidden, hidden.any(-1), steps, steps))
     return codes
 
 
-def _most_confident(
-    scores: Float[Tensor, "B T D"], num_hidden: Int[Tensor, "B T"], num_kept: Int[Tensor, " B"]
-) -> Int[Tensor, "B T"]:
-    """Count, per frame, how many of the item's ``num_kept`` best scores fall there (A11 (a))."""
-    batch, frames, depth = scores.shape
-    flat = scores.masked_fill(~hidden_mask(num_hidden, depth), -torch.inf).reshape(batch, -1)
-    rank = flat.argsort(dim=1, descending=True).argsort(dim=1)
-    return (rank < num_kept[:, None]).reshape(batch, frames, depth).sum(-1)
+def _plan(config: SamplerConfig, frames: Int[Tensor, " B"], depth: int, masking: str) -> Int[Tensor, "B S"]:
+    """Hidden slots left after every step."""
+    schedule = schedule_by_name(config.schedule)
+    if masking != "level":
+        return reveal_plan(schedule, frames * depth, config.steps)
+    shares = config.level_steps or tuple(
+        config.steps // depth + (level < config.steps % depth) for level in range(depth)
+    )
+    if len(shares) != depth or min(shares) < 1:
+        raise ConfigError(
+            f"level after level needs at least one step for each of {depth} levels, got "
+            f"{len(config.level_steps) if config.level_steps else config.steps}."
+        )
+    return torch.cat(
+        [
+            reveal_plan(schedule, frames, share) + (depth - 1 - level) * frames[:, None]
+            for level, share in enumerate(shares)
+        ],
+        dim=1,
+    )
+
+
+def _offset(
+    config: SamplerConfig, is_drawn: Bool[Tensor, "B T"], depth: int, step: int, steps: int, rng: Rng
+) -> Float[Tensor, "B T D"]:
+    """What is added to confidences: Gumbel noise at the choice temperature, minus the penalty of deeper levels."""
+    level = torch.arange(depth, device=is_drawn.device, dtype=torch.double)
+    offset = (-config.level_penalty * level).expand(*is_drawn.shape, depth)
+    temperature = config.choice_temperature * (1 - (step + 1) / steps if config.choice_annealing else 1.0)
+    if temperature == 0:
+        return offset.float()
+    return (offset + temperature * gumbel(draw_uniform(is_drawn, (depth,), rng))).float()
+
+
+def _random(eligible: Bool[Tensor, "B T D"], num_kept: Int[Tensor, " B"], masking: str, rng: Rng) -> Tensor:
+    """Slots to keep, drawn uniformly; for suffixes only the count in each frame is drawn so."""
+    depth = eligible.shape[-1]
+    if masking == "suffix":
+        return _coarsest(eligible, spread_over_frames(num_kept, eligible.sum(-1), depth, rng))
+    draws = draw_uniform(eligible.any(-1), (depth,), rng)
+    return smallest(draws.flatten(1), eligible.flatten(1), num_kept).view_as(eligible)
+
+
+def _best(scores: Tensor, eligible: Bool[Tensor, "B T D"], num_kept: Int[Tensor, " B"], masking: str) -> Tensor:
+    """Slots to keep: the best, of which for suffixes only the count in each frame matters (A11 (a))."""
+    best = smallest(-scores.flatten(1), eligible.flatten(1), num_kept).view_as(eligible)
+    return best if masking == "full_random" else _coarsest(eligible, best.sum(-1))
+
+
+def _coarsest(hidden: Bool[Tensor, "B T D"], count: Int[Tensor, "B T"]) -> Bool[Tensor, "B T D"]:
+    """The ``count`` coarsest hidden slots of each frame."""
+    return hidden & (hidden.cumsum(-1) <= count[..., None])
+
+
+def _hidden_again(
+    hidden: Bool[Tensor, "B T D"], is_target: Bool[Tensor, "B T"], fit: Float[Tensor, "B T"], config: SamplerConfig,
+    rng: Rng,
+) -> Bool[Tensor, "B T D"]:  # fmt: skip
+    """The finest visible codes of the frames that fit worst (of random frames, where the order is random)."""
+    depth = hidden.shape[-1]
+    has_some = is_target & ~hidden.all(-1)
+    count = (has_some.sum(1) * config.remask_share).ceil().long()
+    order = draw_uniform(has_some, (), rng) if config.order == "random" else fit.double()
+    worst = smallest(order, has_some, count)
+    num_hidden = (hidden.sum(-1) + config.remask_levels * worst).clamp(max=depth)
+    return suffix_mask(num_hidden, depth) & worst[..., None]

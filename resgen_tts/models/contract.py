@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Protocol
 
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from resgen_tts.core.code_space import CodeSpace
-from resgen_tts.core.reveal import RevealState, SamplerConfig
+from resgen_tts.core.draws import Rng
+from resgen_tts.core.reveal import RevealState
+from resgen_tts.core.sampler_config import SamplerConfig
+from resgen_tts.models.conditioning import Condition
 
 
 class CodeModel(Protocol):
@@ -21,10 +23,14 @@ class CodeModel(Protocol):
         codes: Int[Tensor, "B T D"],
         is_target: Bool[Tensor, "B T"],
         is_padding: Bool[Tensor, "B T"],
-        condition: Float[Tensor, "B T F"] | None,
-        rng: torch.Generator,
+        condition: Condition,
+        rng: Rng,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Training loss (scalar) and detached figures for the log; prompt frames are neither target nor padding."""
+        """Training loss (scalar) and detached figures for the log; prompt frames are neither target nor padding.
+
+        Figures are scalars, first ``nats_per_code``, and two vectors [D + 1]: ``nats_by_num_hidden`` (sums over
+        frames) and ``frames_by_num_hidden``, by how many codes of a frame were hidden.
+        """
         ...
 
     def generate(
@@ -32,9 +38,9 @@ class CodeModel(Protocol):
         codes: Int[Tensor, "B T D"],
         is_target: Bool[Tensor, "B T"],
         is_padding: Bool[Tensor, "B T"],
-        condition: Float[Tensor, "B T F"] | None,
+        condition: Condition,
         config: SamplerConfig,
-        rng: torch.Generator,
+        rng: Rng,
         on_step: Callable[[RevealState], None] | None = None,
     ) -> Int[Tensor, "B T D"]:
         """Fill the target frames; all other frames come back as they were."""

@@ -5,111 +5,82 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from resgen_tts.common.errors import ConfigError, ResGenError
 from resgen_tts.core.code_space import CodeSpace
-from resgen_tts.core.confidence import quantization_confidence
-from resgen_tts.core.guidance import guide, ramp
-from resgen_tts.core.masking import draw_num_hidden
-from resgen_tts.core.mixture import draw_component, variational_nll
-from resgen_tts.core.reveal import Proposal, RevealState, SamplerConfig, reveal
+from resgen_tts.core.draws import Rng, draw_normal, draw_uniform
+from resgen_tts.core.guidance import guidance_at, guide, guide_gaussian, guide_hidden
+from resgen_tts.core.masking import check_masking, draw_hidden_mask, suffix_mask
+from resgen_tts.core.mixture import draw_component
+from resgen_tts.core.objective import by_num_hidden, check_objective, latent_weights
+from resgen_tts.core.proposal import LatentProposal, Proposal
+from resgen_tts.core.reveal import RevealState, reveal
+from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.core.schedule import schedule_by_name
-from resgen_tts.nn.code_embedding import CodeEmbedding
+from resgen_tts.models.conditioning import Condition
+from resgen_tts.models.trunk import CodeGenerator, Trunk, TrunkConfig
 from resgen_tts.nn.mixture_head import MixtureHead
-from resgen_tts.nn.transformer import Transformer
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResGenConfig:
-    """Size and training mask of a ResGen generator. The defaults are the published speech model."""
+class ResGenConfig(TrunkConfig):
+    """Size, head, training mask and objective. The defaults are the published speech model."""
 
-    width: int = 1152  # O
-    layers: int = 28
-    heads: int = 16
-    mlp_ratio: int = 4
-    dropout: float = 0.0
     components: int = 1024  # K
     rank: int | None = 64  # h; None = full-rank means
-    condition_dim: int = 0  # F, channels of the aligned condition; 0 = unconditional
-    condition_dropout: float = 0.1  # share of training items whose condition is the learned null
     schedule: str = "circle"  # gamma of the training mask
+    masking: str = "suffix"  # or "level", "full_random": the masks it is compared with
+    objective: str = "simple"  # or "elbo": steps weighted as in the bound of the codes' likelihood
 
     def __post_init__(self):
+        super().__post_init__()
         schedule_by_name(self.schedule)
-        if self.width % (2 * self.heads):
-            raise ConfigError(f"generator.width {self.width} must be a multiple of twice the {self.heads} heads")
-        if not 0 <= self.condition_dropout < 1:
-            raise ConfigError(f"generator.condition_dropout must be in [0, 1), got {self.condition_dropout}")
+        check_masking(self.masking)
+        check_objective(self.objective, self.schedule)
 
 
-class ResGen(nn.Module):
-    """Trunk, code embedding and mixture head over a frozen code space.
+class ResGen(CodeGenerator):
+    """Trunk and mixture head over a frozen code space."""
 
-    Args:
-        config: sizes.
-        code_space: the tokenizer's codebooks; kept as buffers, never trained.
-        hidden_scale: root mean square per dimension of the sum of the finest k embeddings, [D + 1], entry 0
-            unused (see :func:`measure_hidden_scale`). Targets are divided by it, which leaves the model the same
-            (a_i = s[k_i] exp(delta_i)) and its first steps stable (method 13.5).
-    """
-
-    def __init__(self, config: ResGenConfig, code_space: CodeSpace, hidden_scale: Float[Tensor, " E"] | None = None):
-        super().__init__()
-        self.config = config
-        depth, dim = code_space.depth, code_space.dim
-        self.register_buffer("codebooks", code_space.codebooks.clone())
-        self.register_buffer("level_variance", code_space.level_variance.clone())
-        self.register_buffer("hidden_scale", torch.ones(depth + 1) if hidden_scale is None else hidden_scale.clone())
-        self.embedding = CodeEmbedding(dim, config.condition_dim, depth, config.width)
-        self.null_condition = nn.Parameter(torch.zeros(config.condition_dim)) if config.condition_dim else None
-        self.trunk = Transformer(config.width, config.layers, config.heads, config.mlp_ratio, config.dropout)
-        self.head = MixtureHead(config.width, dim, config.components, config.rank)
-
-    @property
-    def code_space(self) -> CodeSpace:
-        """The frozen space that codes live in."""
-        return CodeSpace(self.codebooks, self.level_variance)
-
-    def forward(
-        self,
-        codes: Int[Tensor, "B T D"],
-        num_hidden: Int[Tensor, "B T"],
-        is_padding: Bool[Tensor, "B T"] | None,
-        condition: Float[Tensor, "B T F"] | None,
-    ) -> Float[Tensor, "B T O"]:
-        """Hidden states of every frame, given its visible codes and its condition."""
-        visible = self.code_space.visible_sum(codes, num_hidden) / self.hidden_scale[-1]
-        embedded = self.embedding(visible, self.code_space.depth - num_hidden, condition)
-        return self.trunk(embedded, is_padding)
+    def __init__(self, config: ResGenConfig, code_space: CodeSpace, level_energy: Float[Tensor, " D"] | None = None):
+        super().__init__(config, code_space, level_energy)
+        self.trunk = Trunk(config, code_space)
+        self.head = MixtureHead(config.width, code_space.dim, config.components, config.rank)
 
     def loss(
         self,
         codes: Int[Tensor, "B T D"],
         is_target: Bool[Tensor, "B T"],
         is_padding: Bool[Tensor, "B T"],
-        condition: Float[Tensor, "B T F"] | None,
-        rng: torch.Generator,
+        condition: Condition,
+        rng: Rng,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The variational bound of -log p(z | visible), averaged over all frames that hide something (A16 (a)).
 
-        In nats per latent dimension, so that one clipping threshold serves every C. ``codes [B, T, D]``.
+        In nats per latent dimension, so that one clipping threshold serves every C. With the objective "elbo" frames
+        are weighted by their part in the bound of the codes' likelihood (see core.objective).
         """
-        code_space = self.code_space
-        num_hidden = draw_num_hidden(schedule_by_name(self.config.schedule), is_target, code_space.depth, rng)
-        if condition is not None:
-            dropped = torch.rand(len(codes), generator=rng).to(condition.device) < self.config.condition_dropout
-            condition = torch.where(dropped[:, None, None], self.null_condition.to(condition.dtype), condition)
-        hidden = self(codes, num_hidden, is_padding, condition)
-        is_hiding = num_hidden > 0
-        scale = self.hidden_scale[num_hidden[is_hiding]]
-        target = code_space.hidden_sum(codes, num_hidden)[is_hiding] / scale[:, None]
-        parts = variational_nll(self.head(hidden[is_hiding][None]), target[None])
-        nll = parts["total"][0] + code_space.dim * torch.log(scale)  # of z itself, not of the normalized target
-        loss = parts["total"].mean() / code_space.dim
-        logs = {name: value.mean().detach() / code_space.dim for name, value in parts.items() if name != "total"}
-        logs["nats_per_code"] = nll.detach().sum() / num_hidden.sum()
-        return loss, logs
+        depth, dim = self.code_space.depth, self.code_space.dim
+        schedule = schedule_by_name(self.config.schedule)
+        hidden = draw_hidden_mask(self.config.masking, schedule, is_target, depth, rng)
+        condition = self.trunk.conditioning.drop(condition, rng)
+        states = self.trunk(self.visible_input(codes, hidden), hidden, condition, is_padding)
+        is_hiding = hidden.any(-1)
+        num_hidden = hidden.sum(-1)
+        scale = self.hidden_scale(hidden[is_hiding])
+        target = self.code_space.hidden_sum(codes, hidden)[is_hiding] / scale[:, None]
+        parts = self.head.nll(states[is_hiding], target)
+        if self.config.objective == "elbo":
+            weights = latent_weights(schedule, hidden, is_target, self.config.masking)[is_hiding]
+            loss = (weights * parts["total"]).sum() / is_target.sum() / dim
+        else:
+            loss = parts["total"].mean() / dim
+        nll = (parts["total"] + dim * torch.log(scale)).detach()  # of z itself, not of the normalized target
+        sums, frames = by_num_hidden(nll, num_hidden[is_hiding], depth)
+        logs = {"nats_per_code": nll.sum() / num_hidden.sum()}
+        logs |= {name: value.mean().detach() / dim for name, value in parts.items() if name != "total"}
+        return loss, logs | {"nats_by_num_hidden": sums, "frames_by_num_hidden": frames}
 
     @torch.no_grad()
     def generate(
@@ -117,73 +88,88 @@ class ResGen(nn.Module):
         codes: Int[Tensor, "B T D"],
         is_target: Bool[Tensor, "B T"],
         is_padding: Bool[Tensor, "B T"],
-        condition: Float[Tensor, "B T F"] | None,
+        condition: Condition,
         config: SamplerConfig,
-        rng: torch.Generator,
+        rng: Rng,
         on_step: Callable[[RevealState], None] | None = None,
     ) -> Int[Tensor, "B T D"]:
         """Fill the target frames by the parallel reveal loop (method 7.1)."""
-
-        unguided = config.guidance_start == config.guidance_end == 1.0
-        if not unguided and (condition is None or not self.config.condition_dropout):
-            raise ConfigError("guidance needs a model that was trained with condition_dropout above 0")
+        self.check_guidance(config, condition)
+        can_lose_levels = self.config.masking == "suffix" and config.guidance_on not in ("outputs", "hidden")
+        if config.is_guided and config.guidance_null == "levels" and not can_lose_levels:
+            raise ConfigError("guidance_null levels needs suffix masks and guidance_on components, density or weights")
+        space = self.code_space
 
         def propose(state: RevealState) -> Proposal:
-            weight = ramp(config.guidance_start, config.guidance_end, state.step, state.steps)
-            latents = self._draw(state, is_padding, condition, weight, config, rng)
-            if not torch.isfinite(latents).all():  # a search would turn them into plausible codes
+            drawn = self._draw(state, is_padding, condition, config, rng)
+            if not torch.isfinite(drawn).all():  # a search would turn them into plausible codes
                 raise ResGenError(
                     f"the generator gave non-finite latents at step {state.step}.", code="MODEL_NONFINITE"
                 )
-            proposed = code_space.quantize(latents, state.num_hidden, state.codes)
-            return proposed, quantization_confidence(code_space, latents, proposed, state.num_hidden)
+            latents = drawn.new_zeros(*codes.shape[:2], space.dim)
+            latents[state.is_drawn] = drawn
+            return LatentProposal(space, latents, state.codes, state.hidden_mask)
 
-        code_space = self.code_space
-        return reveal(propose, codes, is_target, config, rng, on_step)
+        return reveal(propose, codes, is_target, config, rng, on_step, self.config.masking)
 
     def _draw(
-        self,
-        state: RevealState,
-        is_padding: Tensor,
-        condition: Tensor | None,
-        weight: float,
-        config: SamplerConfig,
-        rng: torch.Generator,
-    ) -> Float[Tensor, "B T C"]:
-        """Draw each frame's hidden sum, [B, T, C] in latent units; guided where ``weight`` is not 1 (A12 (a))."""
-        guided = weight != 1.0 and condition is not None
-        hidden, null = self._hidden_states(state, is_padding, condition, guided)
-        log_weights = self.head.component_log_weights(hidden)
-        if guided:
-            log_weights = guide(self.head.component_log_weights(null), log_weights, weight)
-        component = draw_component(log_weights, config.top_p, rng)
-        mean, scale = self.head.component_mean(hidden, component)
-        if guided:
-            mean = guide(self.head.component_mean(null, component)[0], mean, weight)
-        noise = torch.randn(mean.shape, generator=rng).to(mean)
-        latents = mean + config.noise_temperature * scale[..., None] * noise
-        return latents.float() * self.hidden_scale[state.num_hidden][..., None]
-
-    def _hidden_states(
-        self, state: RevealState, is_padding: Tensor, condition: Tensor | None, guided: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """Conditional and, where guided, unconditional hidden states, in one batch of twice the size."""
-        if not guided:
-            return self(state.codes, state.num_hidden, is_padding, condition), None
-        both = self(
-            torch.cat([state.codes, state.codes]),
-            torch.cat([state.num_hidden, state.num_hidden]),
+        self, state: RevealState, is_padding: Tensor, condition: Condition, config: SamplerConfig, rng: Rng
+    ) -> Float[Tensor, "N C"]:
+        """Draw the hidden sum of each drawn frame, in latent units; only the drawn component's mean is computed."""
+        rows, dim, head = state.is_drawn, self.code_space.dim, self.head
+        weight, on = guidance_at(config, state.step, state.steps), config.guidance_on
+        uniform = draw_uniform(rows, (), rng)[rows][None]
+        noise = draw_normal(rows, (dim,), rng)[rows][None]
+        unit = self.hidden_scale(state.hidden_mask[rows])[None]  # what a normalized latent is worth, [1, N]
+        if weight == 1.0:
+            states = self._states(state.codes, state.hidden_mask, condition, is_padding)[rows][None]
+            component = draw_component(head.component_log_weights(states), config.top_p, uniform)
+            mean, scale = head.component_mean(states, component)
+            return _in_latent_units(mean, scale, unit, noise, config.temperature)[0]
+        null_hidden = state.hidden_mask
+        null_condition = condition
+        if config.guidance_null == "condition":
+            null_condition = self.trunk.conditioning.null_of(condition)
+        else:
+            null_hidden = suffix_mask(
+                (state.num_hidden + config.guidance_null_levels).clamp(max=state.codes.shape[-1]), state.codes.shape[-1]
+            )
+        both = self._states(
+            torch.cat([state.codes, state.codes]), torch.cat([state.hidden_mask, null_hidden]),
+            None if condition is None else torch.cat([condition, null_condition]),
             torch.cat([is_padding, is_padding]),
-            torch.cat([condition, self.null_condition.to(condition).expand_as(condition)]),
-        )
-        cond, null = both.chunk(2)
-        return cond, null
+        )  # fmt: skip
+        states, null = (part[rows][None] for part in both.chunk(2))
+        if on == "hidden":
+            states = guide_hidden(null, states, weight)
+        log_weights = head.component_log_weights(states)
+        if on != "hidden":
+            log_weights = guide(head.component_log_weights(null), log_weights, weight)
+        component = draw_component(log_weights, config.top_p, uniform)
+        if on == "outputs":
+            cond_parts, null_parts = head.component_outputs(states, component), head.component_outputs(null, component)
+            mean, log_scale, shift = (guide(n, c, weight) for n, c in zip(null_parts, cond_parts, strict=True))
+            scale = log_scale.exp()
+            return _in_latent_units(shift + scale[..., None] * mean, scale, unit, noise, config.temperature)[0]
+        mean, scale = head.component_mean(states, component)
+        if on in ("components", "density"):
+            # In latent units: a null that sees fewer levels has another unit, and a sum that holds more.
+            null_unit = self.hidden_scale(null_hidden[rows])[None]
+            null_mean, null_scale = head.component_mean(null, component)
+            extra = self.code_space.hidden_sum(state.codes, null_hidden & ~state.hidden_mask)[rows][None]
+            cond_pair = (mean * unit[..., None], scale * unit)
+            null_pair = (null_mean * null_unit[..., None] - extra, null_scale * null_unit)
+            if on == "density":
+                mean, scale = guide_gaussian(null_pair, cond_pair, weight)
+            else:
+                mean, scale = guide(null_pair[0], cond_pair[0], weight), cond_pair[1]
+            unit = torch.ones_like(unit)
+        return _in_latent_units(mean, scale, unit, noise, config.temperature)[0]
+
+    def _states(self, codes: Tensor, hidden_mask: Tensor, condition: Condition, is_padding: Tensor) -> Tensor:
+        return self.trunk(self.visible_input(codes, hidden_mask), hidden_mask, condition, is_padding)
 
 
-def measure_hidden_scale(code_space: CodeSpace, codes: Int[Tensor, "N D"]) -> Float[Tensor, " E"]:
-    """Root mean square per dimension of the sum of the finest k embeddings, for k = 0..D; entry 0 is 1."""
-    scales = [torch.ones((), device=codes.device)]
-    for num_hidden in range(1, code_space.depth + 1):
-        count = torch.full((1, len(codes)), num_hidden, device=codes.device)
-        scales.append(code_space.hidden_sum(codes[None], count).square().mean().sqrt())
-    return torch.stack(scales).clamp_min(1e-6)
+def _in_latent_units(mean: Tensor, scale: Tensor, unit: Tensor, noise: Tensor, temperature: float) -> Tensor:
+    """``unit * (mean + temperature * scale * noise)``."""
+    return (mean + temperature * scale[..., None] * noise).float() * unit[..., None]

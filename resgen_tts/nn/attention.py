@@ -1,26 +1,71 @@
-"""Bidirectional self-attention with rotary positions."""
+"""Self-attention with rotary positions, over a whole sequence or continued behind a cache."""
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from resgen_tts.nn.rotary import rotate
 
 
-class SelfAttention(nn.Module):
-    """Multi-head attention of a sequence over itself; padded keys are never looked at."""
+class KeyValueCache:
+    """Keys and values of the frames that one attention layer has seen; room for all of them from the start.
 
-    def __init__(self, width: int, heads: int):
+    Args:
+        length: frames held so far; the transformer moves it on once all of its layers have written.
+    """
+
+    def __init__(self, like: Float[Tensor, "B H n E"], frames: int):
+        batch, heads, _, channels = like.shape
+        self.keys = like.new_empty(batch, heads, frames, channels)
+        self.values = like.new_empty(batch, heads, frames, channels)
+
+    def extend(self, keys: Tensor, values: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        """Write at ``start``; returns everything up to the end of what was written."""
+        end = start + keys.shape[2]
+        self.keys[:, :, start:end], self.values[:, :, start:end] = keys, values
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention of a sequence over itself; padded keys are never looked at.
+
+    Args:
+        causal: a position sees itself and what is before it. Padding, which is behind, needs no mask then.
+    """
+
+    def __init__(self, width: int, heads: int, *, causal: bool = False):
         super().__init__()
-        self.heads = heads
+        self.heads, self.causal = heads, causal
         self.project_in = nn.Linear(width, 3 * width)
         self.project_out = nn.Linear(width, width)
 
     def forward(
-        self, x: Float[Tensor, "B T O"], angles: Float[Tensor, "T R"], is_padding: Bool[Tensor, "B T"] | None
+        self,
+        x: Float[Tensor, "B T O"],
+        angles: Float[Tensor, "T R"],
+        is_padding: Bool[Tensor, "B T"] | None,
+        cache: list[KeyValueCache] | None = None,
+        start: int = 0,
+        room: int = 0,
     ) -> Float[Tensor, "B T O"]:
-        """Attend; ``is_padding`` None means that there is none, which lets the faster kernels run."""
+        """Attend; ``is_padding`` None means that there is none, which lets the faster kernels run.
+
+        Args:
+            cache: an empty list or one holding this layer's cache, of ``room`` frames in all, ``start`` of them full.
+        """
         batch, frames, width = x.shape
         q, k, v = self.project_in(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        allowed = None if is_padding is None else ~is_padding[:, None, None, :]
-        mixed = nn.functional.scaled_dot_product_attention(rotate(q, angles), rotate(k, angles), v, attn_mask=allowed)
+        q, k = rotate(q, angles), rotate(k, angles)
+        if cache is not None:
+            if not cache:
+                cache.append(KeyValueCache(k, room))
+            k, v = cache[0].extend(k, v, start)
+        allowed, is_causal = None, False
+        if self.causal and start == 0:
+            is_causal = frames > 1
+        elif self.causal and frames > 1:
+            allowed = torch.ones(frames, start + frames, dtype=torch.bool, device=x.device).tril(start)
+        elif is_padding is not None and not self.causal:
+            allowed = ~is_padding[:, None, None, :]
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=is_causal)
         return self.project_out(mixed.transpose(1, 2).reshape(batch, frames, width))

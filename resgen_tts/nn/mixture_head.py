@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from resgen_tts.core.mixture import Mixture
+from resgen_tts.core.mixture import Mixture, variational_nll
 
 
 class MixtureHead(nn.Module):
@@ -48,6 +48,10 @@ class MixtureHead(nn.Module):
             self._shift(hidden),
         )  # fmt: skip
 
+    def nll(self, states: Float[Tensor, "N O"], target: Float[Tensor, "N C"]) -> dict[str, Float[Tensor, " N"]]:
+        """variational bound"""
+        return {name: value[0] for name, value in variational_nll(self(states[None]), target[None]).items()}
+
     def component_log_weights(self, hidden: Float[Tensor, "B T O"]) -> Float[Tensor, "B T K"]:
         """log pi alone."""
         return torch.log_softmax(self.log_weights(hidden).float(), dim=-1)
@@ -62,6 +66,14 @@ class MixtureHead(nn.Module):
         scale = self._log_scale(hidden).exp()
         mean = low.to(self.basis.dtype) @ self.basis.T + self.offset
         return self._shift(hidden) + scale[..., None] * mean, scale
+
+    def component_outputs(
+        self, states: Float[Tensor, "B T O"], component: Int[Tensor, "B T"]
+    ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B T"], Float[Tensor, "B T C"]]:
+        """Normalized mean mu_k, log a and b of one drawn component per frame."""
+        mean, scale = self.component_mean(states, component)
+        shift = self._shift(states)
+        return (mean - shift) / scale[..., None], scale.log(), shift
 
     def _shift(self, hidden: Tensor) -> Tensor:
         with torch.autocast(hidden.device.type, enabled=False):  # an error here is scaled by 1 / a

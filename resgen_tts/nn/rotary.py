@@ -1,14 +1,27 @@
-"""Rotary position embedding."""
+"""Positions, along a sequence or over a picture: rotary ones, and sums of sines."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 
-def rotary_angles(frames: int, head_dim: int, *, device: torch.device, base: float = 10_000.0) -> Float[Tensor, "T R"]:
-    """Angles of each position and pair of channels, R = head_dim / 2."""
-    rate = base ** (-torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim)
-    return torch.arange(frames, device=device, dtype=torch.float32)[:, None] * rate
+def rotary_angles(
+    frames: int, head_dim: int, *, device: torch.device, start: int = 0, grid_width: int = 0, base: float = 10_000.0
+) -> Float[Tensor, "T R"]:
+    """Angles of positions ``start .. start + frames`` and each pair of channels, R = head_dim / 2.
+
+    Args:
+        grid_width: positions to a row of a row-major picture; half of the pairs then turn with the row, half with the
+            column. 0 = a sequence.
+    """
+    position = torch.arange(start, start + frames, device=device, dtype=torch.float32)
+    if not grid_width:
+        rate = base ** (-torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim)
+        return position[:, None] * rate
+    half = head_dim // 2
+    rate = base ** (-torch.arange(0, half, 2, device=device, dtype=torch.float32) / half)
+    row, column = torch.div(position, grid_width, rounding_mode="floor"), position % grid_width
+    return torch.cat([row[:, None] * rate, column[:, None] * rate], dim=1)
 
 
 def rotate(vectors: Float[Tensor, "B H T E"], angles: Float[Tensor, "T R"]) -> Float[Tensor, "B H T E"]:
@@ -16,3 +29,8 @@ def rotate(vectors: Float[Tensor, "B H T E"], angles: Float[Tensor, "T R"]) -> F
     cos, sin = angles.cos().to(vectors.dtype), angles.sin().to(vectors.dtype)
     first, second = vectors.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def sinusoids(angles: Float[Tensor, "T R"]) -> Float[Tensor, "T O"]:
+    """Sines and cosines of each position's angles, O = 2 R: an absolute position to be added to an input."""
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -84,7 +84,7 @@ class GenerationTask(_CodeTask):
     """Learn the codes of a voice that is shown, for a text that is given."""
 
     def step(self, model: SpeechGenerator, batch: CodeBatch, rng: torch.Generator, step: int) -> StepOutput:
-        """ResGen's loss on the target frames, with the aligner's beside it."""
+        """The generator's loss on the target frames, with the aligner's beside it."""
         loss, logs = self._loss(model, batch, rng)
         return StepOutput(loss, logs)
 

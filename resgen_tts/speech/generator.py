@@ -1,4 +1,4 @@
-"""The text-conditioned generator: aligned text features, brought to the code rate, into ResGen."""
+"""The text-conditioned generator: aligned text features, brought to the code rate, into a generator of codes."""
 
 from dataclasses import dataclass, field
 
@@ -8,16 +8,18 @@ from torch import Tensor, nn
 
 from resgen_tts.common.lengths import padding_mask
 from resgen_tts.core.code_space import CodeSpace
-from resgen_tts.models.resgen import ResGen, ResGenConfig
+from resgen_tts.models.catalog import build_generator
+from resgen_tts.models.resgen import ResGenConfig
+from resgen_tts.models.trunk import TrunkConfig
 from resgen_tts.speech.alignment import Aligner, AlignerConfig, expand
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechGeneratorConfig:
-    """Aligner, code-rate convolution and ResGen."""
+    """Aligner, code-rate convolution and generator of codes (ResGen, or another scheme of the catalogue)."""
 
     aligner: AlignerConfig = field(default_factory=AlignerConfig)
-    resgen: ResGenConfig = field(default_factory=ResGenConfig)
+    generator: TrunkConfig = field(default_factory=ResGenConfig)
     frames_per_code: int = 8  # mel frames per code frame
 
 
@@ -25,16 +27,16 @@ class SpeechGenerator(nn.Module):
     """Everything between text symbols and codes.
 
     Features are repeated for each symbol's mel frames and brought to the code rate by a strided convolution
-    (method 8.2, step 3); ResGen gets them frame by frame, beside the visible codes.
+    (method 8.2, step 3); the generator gets them frame by frame, beside the visible codes.
     """
 
-    def __init__(self, config: SpeechGeneratorConfig, code_space: CodeSpace, hidden_scale: Tensor | None = None):
+    def __init__(self, config: SpeechGeneratorConfig, code_space: CodeSpace, level_energy: Tensor | None = None):
         super().__init__()
         self.config = config
         self.aligner = Aligner(config.aligner)
         stride = config.frames_per_code
-        self.to_code_rate = nn.Conv1d(config.aligner.encoder.width, config.resgen.condition_dim, stride, stride)
-        self.resgen = ResGen(config.resgen, code_space, hidden_scale)
+        self.to_code_rate = nn.Conv1d(config.aligner.encoder.width, config.generator.condition_dim, stride, stride)
+        self.generator = build_generator(config.generator, code_space, level_energy)
 
     def forward(
         self,
@@ -49,17 +51,17 @@ class SpeechGenerator(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Training loss and its parts; the first ``num_prompt`` code frames of each item are a visible prompt.
 
-        The aligner goes on learning beside ResGen, under the alignment it was frozen with: its features may move
-        towards what ResGen needs and still align a prompt at inference.
+        The aligner goes on learning beside the generator, under the alignment it was frozen with: its features may move
+        towards what the generator needs and still align a prompt at inference.
         """
         features = self.aligner.encode(symbols, num_symbols)
         is_padding = padding_mask(num_codes, codes.shape[1])
         is_target = ~is_padding & padding_mask(num_prompt, codes.shape[1])
         condition = self.condition(features, durations, codes.shape[1])
-        loss, logs = self.resgen.loss(codes, is_target, is_padding, condition, rng)
+        loss, logs = self.generator.loss(codes, is_target, is_padding, condition, rng)
         num_frames = num_codes * self.config.frames_per_code
         align, duration = self.aligner.losses(features, num_symbols, durations, mel, num_frames)
-        logs |= {"resgen": loss.detach(), "align": align.detach(), "duration": duration.detach()}
+        logs |= {"generator": loss.detach(), "align": align.detach(), "duration": duration.detach()}
         return loss + align + duration, logs
 
     def condition(

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError, TextError
 from resgen_tts.common.randomness import generator as named_generator
-from resgen_tts.core.masking import hidden_mask
-from resgen_tts.core.reveal import RevealState, SamplerConfig
+from resgen_tts.core.reveal import RevealState
+from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.speech.generator import SpeechGenerator, fill_last_symbol
 from resgen_tts.speech.prompt import Voice, make_voice
 from resgen_tts.speech.text.normalize import normalize
@@ -49,7 +49,7 @@ class Synthesizer(nn.Module):
 
     def __init__(self, tokenizer: MelTokenizer, generator: SpeechGenerator, inventory: Inventory):
         super().__init__()
-        space, mine = tokenizer.code_space, generator.resgen.code_space
+        space, mine = tokenizer.code_space, generator.generator.code_space
         if space.codebooks.shape != mine.codebooks.shape or not torch.equal(space.codebooks, mine.codebooks):
             raise ConfigError("the generator was trained on the codes of another tokenizer; retrain it or swap back")
         self.tokenizer, self.generator, self.inventory = tokenizer, generator, inventory
@@ -118,7 +118,7 @@ class Synthesizer(nn.Module):
         trace: list[np.ndarray] = []
         timings["alignment"] = time.perf_counter() - started - timings["text"]
         mark = time.perf_counter()
-        codes = self.generator.resgen.generate(
+        codes = self.generator.generator.generate(
             codes, is_target, torch.zeros_like(is_target), condition, sampler, named_generator(seed, "sample"),
             _recorder(trace, num_prompt) if keep_trace else None,
         )  # fmt: skip
@@ -172,7 +172,6 @@ class Synthesizer(nn.Module):
 
 def _recorder(trace: list[np.ndarray], num_prompt: int) -> Callable[[RevealState], None]:
     def record(state: RevealState) -> None:
-        hidden = hidden_mask(state.num_hidden[:, num_prompt:], state.codes.shape[-1])[0]
-        trace.append(torch.where(hidden, -1, state.codes[0, num_prompt:]).numpy())
+        trace.append(torch.where(state.hidden_mask[0, num_prompt:], -1, state.codes[0, num_prompt:]).numpy())
 
     return record

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.core.code_space import CodeSpace, nearest_code
+from resgen_tts.core.masking import suffix_mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +145,8 @@ class PRVQ(nn.Module):
             weight = torch.ones_like(distance) if is_padding is None else (~is_padding).to(distance)
             commitment = (distance * weight).sum() / weight.sum().clamp(min=1)
             if num_levels is not None:
-                num_hidden = (space.depth - num_levels)[:, None].expand(codes.shape[:2])
-                total = space.visible_sum(codes, num_hidden)
+                hidden = suffix_mask((space.depth - num_levels)[:, None].expand(codes.shape[:2]), space.depth)
+                total = space.visible_sum(codes, hidden)
             quantized = latents + (total - latents).detach()
         return QuantizerOutput(quantized, codes, commitment, statistics)
 

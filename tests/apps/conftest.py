@@ -37,11 +37,11 @@ def experiment(tmp_path_factory):
             aligner=AlignerConfig(
                 encoder=TextEncoderConfig(width=16, layers=1, heads=2), num_symbols=len(inventory.symbols)
             ),
-            resgen=ResGenConfig(width=16, layers=1, heads=2, components=4, rank=2, condition_dim=8),
+            generator=ResGenConfig(width=16, layers=1, heads=2, components=4, rank=2, condition_dim=8),
         )
         generator = SpeechGenerator(config, mel_vae.code_space)
         torch.nn.init.constant_(generator.aligner.to_log_duration.bias, 2.0)  # some 6 mel frames a symbol
-    more = {"inventory": {"units": inventory.units, "symbols": list(inventory.symbols)}}
+    more = {"scheme": "resgen", "inventory": {"units": inventory.units, "symbols": list(inventory.symbols)}}
     for part, module in (("mel_vae", mel_vae), ("vocoder", vocoder), ("generator", generator)):
         resolved = {"part": part, "model": to_plain(module.config), **(more if part == "generator" else {})}
         save_model(root / part / "final", module.state_dict(), resolved)

@@ -40,10 +40,10 @@ def arguments(experiment, corpus, *more):
 
 def test_the_configured_sampler_is_used_and_recorded(experiment, corpus, capsys):
     config = corpus / "synthesize.yaml"
-    config.write_text("sampler: {steps: 3, top_p: 0.25, noise_temperature: 0.0}\n")
+    config.write_text("sampler: {steps: 3, top_p: 0.25, temperature: 0.0}\n")
     assert main(arguments(experiment, corpus, "--config", str(config))) == 0
     run = json.loads((corpus / "synth" / "run.json").read_text())
-    assert (run["sampler"]["steps"], run["sampler"]["top_p"], run["sampler"]["noise_temperature"]) == (3, 0.25, 0.0)
+    assert (run["sampler"]["steps"], run["sampler"]["top_p"], run["sampler"]["temperature"]) == (3, 0.25, 0.0)
     rows = [json.loads(line) for line in (corpus / "synth" / "requests.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == ["a", "b"]
     assert all((corpus / "synth" / path).is_file() for row in rows for path in row["systems"].values())

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resgen_tts.core.code_space import CodeSpace, nearest_code
+from resgen_tts.core.masking import suffix_mask
 
 
 def toy_space(depth: int = 4, size: int = 7, dim: int = 3, seed: int = 0) -> CodeSpace:
@@ -24,21 +25,21 @@ def toy_codes(space: CodeSpace, batch: int = 2, frames: int = 5, seed: int = 0) 
 def test_visible_and_hidden_parts_add_up(num, seed):
     space = toy_space(seed=seed)
     codes = toy_codes(space, seed=seed)
-    num_hidden = torch.full((2, 5), num)
-    both = space.visible_sum(codes, num_hidden) + space.hidden_sum(codes, num_hidden)
+    hidden = suffix_mask(torch.full((2, 5), num), 4)
+    both = space.visible_sum(codes, hidden) + space.hidden_sum(codes, hidden)
     torch.testing.assert_close(both, space.total(codes))
 
 
-def test_hidden_sum_is_the_sum_over_the_finest_levels():
+def test_hidden_sum_is_the_sum_over_the_hidden_levels():
     space = toy_space()
     codes = toy_codes(space)
-    num_hidden = torch.tensor([[0, 1, 2, 3, 4], [4, 0, 3, 1, 2]])
+    hidden = torch.rand(2, 5, 4, generator=torch.Generator().manual_seed(0)) < 0.5
     expected = torch.zeros(2, 5, 3)
     for b in range(2):
         for t in range(5):
-            for level in range(4 - int(num_hidden[b, t]), 4):
+            for level in hidden[b, t].nonzero()[:, 0].tolist():
                 expected[b, t] += space.codebooks[level, codes[b, t, level]]
-    torch.testing.assert_close(space.hidden_sum(codes, num_hidden), expected)
+    torch.testing.assert_close(space.hidden_sum(codes, hidden), expected)
 
 
 def test_quantize_equals_a_plain_greedy_search_in_double_precision():
@@ -58,15 +59,15 @@ def test_quantize_equals_a_plain_greedy_search_in_double_precision():
 def test_a_partial_search_keeps_visible_codes_and_explains_the_rest():
     space = toy_space(depth=4, size=16)
     codes = toy_codes(space)
-    num_hidden = torch.tensor([[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]])
+    hidden = torch.rand(2, 5, 4, generator=torch.Generator().manual_seed(1)) < 0.6
+    hidden[0, :2] = torch.tensor([[False] * 4, [True] * 4])
     latents = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(2))
-    found = space.quantize(latents, num_hidden, codes)
+    found = space.quantize(latents, hidden, codes)
     for b in range(2):
         for t in range(5):
-            first = 4 - int(num_hidden[b, t])
-            assert torch.equal(found[b, t, :first], codes[b, t, :first])
+            assert torch.equal(found[b, t, ~hidden[b, t]], codes[b, t, ~hidden[b, t]])
             residual = latents[b, t]
-            for level in range(first, 4):
+            for level in hidden[b, t].nonzero()[:, 0].tolist():
                 code = int((residual - space.codebooks[level]).square().sum(-1).argmin())
                 assert int(found[b, t, level]) == code
                 residual = residual - space.codebooks[level, code]

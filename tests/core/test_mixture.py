@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from resgen_tts.core.mixture import Mixture, draw_component, exact_nll, squared_distances, variational_nll
+from resgen_tts.core.mixture import Mixture, exact_nll, squared_distances, variational_nll
 
 
 def toy_mixture(components: int = 5, rank: int = 2, dim: int = 4, seed: int = 0, uniform: bool = False) -> Mixture:
@@ -89,19 +89,6 @@ def test_weights_learn_by_cross_entropy_against_fixed_responsibilities():
     mixture = Mixture(log_weights, base.low_means, base.basis, base.offset, base.log_scale, base.shift)
     gradient = torch.autograd.grad(variational_nll(mixture, target())["total"].sum(), log_weights)[0]
     torch.testing.assert_close(gradient, -torch.softmax(-squared_distances(base, target()) / 2, -1))
-
-
-def test_components_are_drawn_by_their_weights_within_the_nucleus():
-    weights = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
-    rng = torch.Generator().manual_seed(0)
-    draws = 40_000
-    drawn = draw_component(weights.expand(1, draws, 4), 1.0, rng)
-    for k, p in enumerate((0.5, 0.3, 0.15, 0.05)):
-        assert abs(float((drawn == k).double().mean()) - p) < 4 * (p * (1 - p) / draws) ** 0.5
-    nucleus = draw_component(weights.expand(1, draws, 4), 0.7, rng)  # 0.5 + 0.3 first reaches 0.7
-    assert set(nucleus.unique().tolist()) == {0, 1}
-    assert abs(float((nucleus == 0).double().mean()) - 0.625) < 4 * (0.625 * 0.375 / draws) ** 0.5
-    assert (draw_component(weights.expand(1, 100, 4), 1e-6, rng) == 0).all()
 
 
 def test_mixed_precision_does_not_reach_the_distances():

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from resgen_tts.common.errors import ConfigError
-from resgen_tts.core.masking import draw_num_hidden, hidden_mask, spread_over_frames
+from resgen_tts.core.masking import MASKINGS, draw_hidden_mask, spread_over_frames, suffix_mask
 from resgen_tts.core.schedule import SCHEDULES, num_hidden_slots, reveal_plan, schedule_by_name
 
 
@@ -23,13 +23,18 @@ def rng(seed: int = 0) -> torch.Generator:
         ("cosine", 2 / math.pi),
         ("linear", 0.5),
         ("exponential", 1 - (1 - 1 / 1024) / math.log(1024)),
+        ("exponential_b", 1 - (1 - math.exp(-5)) / 5),
+        ("power:2", 2 / 3),
+        ("power:0.5", 1 / 3),
+        ("log", (1 - 1 / 1024) / math.log(1024)),
+        ("arccos", 2 / math.pi),
     ],
 )
 def test_each_schedule_falls_from_one_to_zero_with_its_known_mean(name, mean):
     ratio = torch.linspace(0, 1, 100_001, dtype=torch.double)
-    share = SCHEDULES[name](ratio, torch.full_like(ratio, 1024).long())
+    share = schedule_by_name(name)(ratio, torch.full_like(ratio, 1024).long())
     assert (share.diff() <= 1e-12).all()
-    assert share[0] > 0.998
+    assert share[0] > (0.99 if name == "exponential_b" else 0.998)
     assert abs(share[-1]) < 1e-9
     assert abs(share.mean() - mean) < 1e-4
 
@@ -37,6 +42,18 @@ def test_each_schedule_falls_from_one_to_zero_with_its_known_mean(name, mean):
 def test_an_unknown_schedule_is_named_with_the_known_ones():
     with pytest.raises(ConfigError, match="circle"):
         schedule_by_name("quadratic")
+    for bad in ("power:", "power:-1", "power:inf", "power:two"):
+        with pytest.raises(ConfigError, match="positive number"):
+            schedule_by_name(bad)
+
+
+@pytest.mark.parametrize("name", [*SCHEDULES, "power:3"])
+def test_the_inverse_takes_back_the_schedule(name):
+    schedule, slots = schedule_by_name(name), torch.full((500,), 1024)
+    ratio = torch.linspace(0.01, 1, 500, dtype=torch.double)
+    torch.testing.assert_close(schedule.inverse(schedule(ratio, slots), slots), ratio, rtol=0, atol=1e-9)
+    share = torch.linspace(0, 0.99, 500, dtype=torch.double)
+    torch.testing.assert_close(schedule(schedule.inverse(share, slots), slots), share, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -47,18 +64,21 @@ def test_an_unknown_schedule_is_named_with_the_known_ones():
         ("exponential", 1024, (12, 7, 2)),
         ("circle", 512, (4, 3, 1)),
         ("exponential", 512, (14, 8, 3)),
+        ("exponential_b", 1024, (2, 0, 0)),
+        ("exponential_b", 512, (6, 3, 1)),
     ],
 )
-def test_plans_leave_out_the_steps_that_reveal_nothing(name, slots, no_ops):
+def test_as_many_steps_reveal_nothing_as_the_design_counts(name, slots, no_ops):
     for steps, expected in zip((64, 48, 28), no_ops, strict=True):
-        plan = reveal_plan(SCHEDULES[name], torch.tensor([slots]), steps)
-        assert plan.shape[1] == steps - expected
-        assert int(plan[0, -1]) == 0
-        assert (plan.diff(dim=1) < 0).all()
+        plan = reveal_plan(SCHEDULES[name], torch.tensor([slots]), steps)[0]
+        revealed = torch.cat([torch.tensor([slots]), plan]).diff().neg()
+        assert plan.shape == (steps,) and int(plan[-1]) == 0
+        assert (revealed >= 0).all()
+        assert int((revealed == 0).sum()) == expected
 
 
 def test_the_largest_step_of_each_schedule_is_the_known_one():
-    for name, largest in (("circle", 181), ("cosine", 26), ("exponential", 106)):
+    for name, largest in (("circle", 181), ("cosine", 26), ("exponential", 106), ("exponential_b", 77)):
         plan = reveal_plan(SCHEDULES[name], torch.tensor([1024]), 64)[0]
         revealed = torch.cat([torch.tensor([1024]), plan]).diff().neg()
         assert int(revealed.max()) == largest
@@ -102,15 +122,15 @@ def test_more_than_fits_is_refused():
         spread_over_frames(torch.tensor([4]), torch.tensor([[1, 2]]), 3, rng())
 
 
-def test_neither_padding_nor_prompt_enters_the_draw():
+@pytest.mark.parametrize("masking", MASKINGS)
+def test_neither_padding_nor_prompt_enters_the_draw(masking):
     is_target = torch.tensor([[False, True, True, True, False], [True, True, False, False, False]])
     for seed in range(50):
-        num_hidden = draw_num_hidden(SCHEDULES["circle"], is_target, 4, rng(seed))
-        assert (num_hidden[~is_target] == 0).all()
-        assert (num_hidden.sum(1) >= 1).all()
-        assert (num_hidden <= 4).all()
+        hidden = draw_hidden_mask(masking, SCHEDULES["circle"], is_target, 4, rng(seed))
+        assert not hidden[~is_target].any()
+        assert hidden.flatten(1).any(1).all()
 
 
 def test_the_mask_is_a_suffix_of_depth():
-    mask = hidden_mask(torch.tensor([[0, 1, 3]]), 3)
+    mask = suffix_mask(torch.tensor([[0, 1, 3]]), 3)
     assert mask.tolist() == [[[False, False, False], [False, False, True], [True, True, True]]]

@@ -1,4 +1,4 @@
-"""ResGen: closed-form loss, overfitting and regeneration, seeds, prompts and guidance."""
+"""ResGen: closed-form loss, overfitting and regeneration, seeds, prompts, padding and every kind of guidance."""
 
 import math
 from dataclasses import replace
@@ -8,12 +8,14 @@ import torch
 
 from resgen_tts.common.errors import ConfigError, ResGenError
 from resgen_tts.core.code_space import CodeSpace
-from resgen_tts.core.reveal import SamplerConfig
-from resgen_tts.models.catalog import GENERATORS, generator_by_name
-from resgen_tts.models.resgen import ResGen, ResGenConfig, measure_hidden_scale
+from resgen_tts.core.masking import draw_hidden_mask, suffix_mask
+from resgen_tts.core.sampler_config import GUIDED_QUANTITIES, SamplerConfig
+from resgen_tts.core.schedule import SCHEDULES
+from resgen_tts.models.resgen import ResGen, ResGenConfig
+from resgen_tts.models.trunk import measure_level_energy
 
 TOY = ResGenConfig(width=48, layers=2, heads=2, components=16, rank=6, condition_dim=5)
-MODE = SamplerConfig(steps=8, top_p=1e-6, noise_temperature=0.0, choice_temperature=0.0)  # the likeliest codes
+MODE = SamplerConfig(steps=8, top_p=1e-6, temperature=0.0, choice_temperature=0.0)  # the likeliest codes
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -26,12 +28,12 @@ def toy_space() -> CodeSpace:
 
 
 def stable_codes(space: CodeSpace, count: int) -> torch.Tensor:
-    """Codes that a greedy search gives back from their own sums, whatever number of levels is hidden."""
-    codes = space.quantize(torch.randn(1, 40 * count, 6, generator=rng(8)))
+    """Codes that a greedy search gives back from their own sums, whatever set of levels is hidden."""
+    codes = space.quantize(torch.randn(1, 60 * count, 6, generator=rng(8)))
     stable = torch.ones(codes.shape[1], dtype=torch.bool)
-    for hidden in range(1, space.depth + 1):
-        num_hidden = torch.full(codes.shape[:2], hidden)
-        again = space.quantize(space.hidden_sum(codes, num_hidden), num_hidden, codes)
+    for pattern in range(1, 2**space.depth):
+        hidden = torch.tensor([bool(pattern >> level & 1) for level in range(space.depth)]).expand(codes.shape)
+        again = space.quantize(space.hidden_sum(codes, hidden), hidden, codes)
         stable &= (again == codes).all(-1)[0]
     return codes[0, stable][:count]
 
@@ -40,15 +42,29 @@ def toy_model(config: ResGenConfig = TOY) -> tuple[ResGen, torch.Tensor, torch.T
     """A model, codes [8, 4, 3] and a condition that tells the items apart."""
     space = toy_space()
     codes = stable_codes(space, 32).reshape(8, 4, 3)
-    condition = torch.randn(8, 4, 5, generator=rng(9))
+    condition = torch.randn(8, 4, 5, generator=rng(9)) if config.condition_dim else torch.arange(8)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = ResGen(config, space, measure_hidden_scale(space, codes.reshape(-1, 3)))
+        model = ResGen(config, space, measure_level_energy(space, codes.reshape(-1, 3)))
     return model, codes, condition
 
 
 def masks(batch: int = 8, frames: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.ones(batch, frames, dtype=torch.bool), torch.zeros(batch, frames, dtype=torch.bool)
+
+
+def overfit(model: ResGen, codes: torch.Tensor, condition: torch.Tensor | None, steps: int = 900) -> float:
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    first = None
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 6e-3 * (1 - step / steps)
+        loss, _ = model.loss(codes, *masks(), condition, rng(step))
+        first = float(loss.detach()) if first is None else first
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    return first - float(loss.detach())
 
 
 def test_loss_of_one_standard_normal_is_its_closed_form():
@@ -58,43 +74,41 @@ def test_loss_of_one_standard_normal_is_its_closed_form():
         torch.nn.init.zeros_(parameter)
     with torch.no_grad():
         model.head.basis.copy_(torch.eye(6)[:, :6])
-    is_target, is_padding = masks()
-    loss, logs = model.loss(codes, is_target, is_padding, condition, rng(3))
+    loss, logs = model.loss(codes, *masks(), condition, rng(3))
     # The same mask again, by the same generator:
-    from resgen_tts.core.masking import draw_num_hidden
-    from resgen_tts.core.schedule import SCHEDULES
-
-    num_hidden = draw_num_hidden(SCHEDULES["circle"], is_target, 3, rng(3))
-    z = model.code_space.hidden_sum(codes, num_hidden) / model.hidden_scale[num_hidden][..., None]
-    wanted = (math.log(2 * math.pi) * 6 + z[num_hidden > 0].square().sum(-1)).mean() / 2 / 6
-    torch.testing.assert_close(loss, wanted)
+    hidden = draw_hidden_mask("suffix", SCHEDULES["circle"], masks()[0], 3, rng(3))
+    is_hiding = hidden.any(-1)
+    z = model.code_space.hidden_sum(codes, hidden)[is_hiding] / model.hidden_scale(hidden[is_hiding])[:, None]
+    wanted = (math.log(2 * math.pi) * 6 + z.square().sum(-1)) / 2
+    torch.testing.assert_close(loss, wanted.mean() / 6)
     assert float(logs["choice"]) == 0
+    # In nats of z itself, per code and by the number of hidden codes of a frame:
+    nats = wanted + 6 * model.hidden_scale(hidden[is_hiding]).log()
+    torch.testing.assert_close(logs["nats_per_code"], nats.sum() / hidden.sum())
+    counts = hidden.sum(-1)[is_hiding]
+    for number in range(4):
+        assert int(logs["frames_by_num_hidden"][number]) == int((counts == number).sum())
+        torch.testing.assert_close(logs["nats_by_num_hidden"][number].float(), nats[counts == number].sum())
 
 
-def test_the_hidden_scale_is_that_of_the_data():
+def test_the_scale_of_what_is_hidden_is_that_of_the_data():
     space = toy_space()
     codes = torch.randint(0, 12, (50, 3), generator=rng(1))
-    scale = measure_hidden_scale(space, codes)
+    model = ResGen(TOY, space, measure_level_energy(space, codes))
+    scale = model.hidden_scale(suffix_mask(torch.arange(4), 3))
+    assert float(scale[0]) == 1
     finest = space.codebooks[2][codes[:, 2]]
     torch.testing.assert_close(scale[1], finest.square().mean().sqrt())
     total = sum(space.codebooks[level][codes[:, level]] for level in range(3))
     torch.testing.assert_close(scale[3], total.square().mean().sqrt())
+    torch.testing.assert_close(model.total_scale, scale[3])
 
 
 def test_eight_items_are_learnt_and_regenerated_exactly():
     model, codes, condition = toy_model(replace(TOY, condition_dropout=0.0))
     is_target, is_padding = masks()
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    first = None
-    for step in range(900):
-        optimizer.param_groups[0]["lr"] = 6e-3 * (1 - step / 900)
-        loss, _ = model.loss(codes, is_target, is_padding, condition, rng(step))
-        first = float(loss.detach()) if first is None else first
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert float(loss.detach()) < first - 1.5
-    made = model.eval().generate(torch.zeros_like(codes), is_target, is_padding, condition, MODE, rng())
+    assert overfit(model, codes, condition) > 1.5
+    made = model.generate(torch.zeros_like(codes), is_target, is_padding, condition, MODE, rng())
     assert torch.equal(made, codes)
     # A prompt is kept, and the rest follows it.
     is_target[:, :2] = False
@@ -102,42 +116,135 @@ def test_eight_items_are_learnt_and_regenerated_exactly():
     assert torch.equal(led, codes)
 
 
+def test_eight_classes_are_learnt_and_regenerated_exactly():
+    config = replace(TOY, condition_dim=0, num_classes=8, grid_width=2, condition_dropout=0.0)
+    model, codes, classes = toy_model(config)
+    overfit(model, codes, classes, steps=1000)
+    made = model.generate(torch.zeros_like(codes), *masks(), classes, MODE, rng())
+    assert torch.equal(made, codes)
+
+
+@pytest.mark.parametrize("masking", ["level", "full_random"])
+def test_other_masks_train_and_regenerate_too(masking):
+    model, codes, condition = toy_model(replace(TOY, condition_dropout=0.0, masking=masking))
+    overfit(model, codes, condition, steps=600)
+    made = model.generate(torch.zeros_like(codes), *masks(), condition, MODE, rng())
+    assert float((made == codes).double().mean()) > 0.9
+
+
+def test_the_weighted_objective_is_the_plain_one_times_its_weights():
+    """With the linear schedule every number of hidden codes weighs U, and a frame's whole z 1/n of it."""
+    model, codes, condition = toy_model(replace(TOY, condition_dropout=0.0, objective="elbo", schedule="linear"))
+    loss, logs = model.loss(codes[:1], *masks(1), condition[:1], rng(3))
+    hidden = draw_hidden_mask("suffix", SCHEDULES["linear"], masks(1)[0], 3, rng(3))[0]
+    nats = logs["nats_by_num_hidden"].sum() - 6 * model.hidden_scale(hidden[hidden.any(-1)]).log().sum()
+    torch.testing.assert_close(loss, 12 / hidden.sum() * nats / 4 / 6, rtol=1e-4, atol=1e-4)
+    for bad in ({"objective": "best"}, {"objective": "elbo", "schedule": "exponential"}):
+        with pytest.raises(ConfigError, match=r"generator\.objective|never hides everything"):
+            replace(TOY, **bad)
+
+
 def test_seeds_reproduce_and_differ():
     model, codes, condition = toy_model()
-    is_target, is_padding = masks()
     config = SamplerConfig(steps=4)
-    runs = [
-        model.eval().generate(torch.zeros_like(codes), is_target, is_padding, condition, config, rng(s))
-        for s in (1, 1, 2)
-    ]
+    runs = [model.eval().generate(torch.zeros_like(codes), *masks(), condition, config, rng(s)) for s in (1, 1, 2)]
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
 
 
-def test_guidance_at_one_is_no_guidance_and_changes_things_elsewhere():
+def null_model() -> tuple[ResGen, torch.Tensor, torch.Tensor]:
     model, codes, condition = toy_model()
-    model.eval()
     with torch.no_grad():
-        model.null_condition.normal_(generator=rng(4))
-    is_target, is_padding = masks()
+        model.trunk.conditioning.null_features.normal_(generator=rng(4))
+    return model.eval(), codes, condition
+
+
+@pytest.mark.parametrize("on", GUIDED_QUANTITIES)
+def test_guidance_at_one_is_no_guidance_and_changes_things_elsewhere(on):
+    model, codes, condition = null_model()
 
     def made(**changes):
-        config = replace(MODE, **changes)
-        return model.generate(torch.zeros_like(codes), is_target, is_padding, condition, config, rng(5))
+        config = replace(MODE, guidance_on=on, **changes)
+        return model.generate(torch.zeros_like(codes), *masks(), condition, config, rng(5))
 
-    assert torch.equal(made(), made(guidance_start=1.0, guidance_end=1.0))
-    assert not torch.equal(made(), made(guidance_start=4.0, guidance_end=4.0))
+    plain = model.generate(torch.zeros_like(codes), *masks(), condition, MODE, rng(5))
+    assert torch.equal(made(guidance_start=1.0, guidance_end=1.0), plain)
+    # The formula itself at w = 1, not only the short cut around it:
+    assert torch.equal(made(guidance_start=1.0 + 1e-9, guidance_end=1.0 + 1e-9), plain)
+    assert not torch.equal(made(guidance_start=6.0, guidance_end=6.0), plain)
 
 
-def test_padding_changes_neither_loss_nor_samples():
+def test_a_network_that_sees_fewer_levels_serves_as_the_null():
     model, codes, condition = toy_model(replace(TOY, condition_dropout=0.0))
-    model.eval()
-    pad = torch.nn.functional.pad
-    is_target, is_padding = masks()
-    longer = pad(codes, (0, 0, 0, 3), value=5), pad(is_target, (0, 3)), pad(is_padding, (0, 3), value=True)
-    plain = model(codes, is_target.long() * 2, is_padding, condition)
-    padded = model(longer[0], longer[1].long() * 2, longer[2], pad(condition, (0, 0, 0, 3)))
-    torch.testing.assert_close(padded[:, :4], plain, atol=1e-5, rtol=1e-4)
+    overfit(model, codes, condition, steps=500)
+    calls = []
+    model.trunk.register_forward_hook(lambda module, inputs, output: calls.append(inputs[1].sum(-1)))
+    config = replace(MODE, guidance_null="levels", guidance_null_levels=2, guidance_start=1.3, guidance_end=1.3)
+    made = model.generate(torch.zeros_like(codes), *masks(), condition, config, rng())
+    for num_hidden in calls:
+        seen, null = num_hidden.chunk(2)
+        assert torch.equal(null, (seen + 2).clamp(max=3))
+    assert float((made == codes).double().mean()) > 0.9  # both agree on what they have learnt
+    with pytest.raises(ConfigError, match="guidance_null levels"):
+        model.generate(codes, *masks(), condition, replace(config, guidance_on="hidden"), rng())
+
+
+def test_guidance_is_refused_where_there_is_no_null():
+    model, codes, condition = toy_model(replace(TOY, condition_dropout=0.0))
+    with pytest.raises(ConfigError, match="condition_dropout"):
+        model.generate(codes, *masks(), condition, SamplerConfig(guidance_end=2.0), rng())
+
+
+def ragged() -> tuple[ResGen, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A model, and three items of 4, 2 and 3 frames, the second led by a prompt of one frame."""
+    model, codes, condition = null_model()
+    lengths = torch.tensor([4, 2, 3])
+    is_padding = torch.arange(4) >= lengths[:, None]
+    is_target = ~is_padding
+    is_target[1, 0] = False
+    codes, condition = codes[:3].clone(), condition[:3].clone()
+    codes[is_padding], condition[is_padding] = 5, 7.0
+    return model, codes, condition, is_target, is_padding
+
+
+def test_a_padded_batch_gives_the_samples_of_its_items_alone():
+    model, codes, condition, is_target, is_padding = ragged()
+    config = SamplerConfig(steps=6, guidance_start=1.0, guidance_end=2.5, remask_share=0.2)
+    together = model.generate(codes, is_target, is_padding, condition, config, [rng(10), rng(11), rng(12)])
+    for item in range(3):
+        own = slice(0, int((~is_padding[item]).sum()))
+        alone = model.generate(
+            codes[item : item + 1, own], is_target[item : item + 1, own], is_padding[item : item + 1, own],
+            condition[item : item + 1, own], config, [rng(10 + item)],
+        )  # fmt: skip
+        assert torch.equal(together[item : item + 1, own], alone)
+    assert torch.equal(together[~is_target], codes[~is_target])
+
+
+def test_a_padded_batch_has_the_loss_of_its_items_alone():
+    model, codes, condition, is_target, is_padding = ragged()
+    _, together = model.loss(codes, is_target, is_padding, condition, [rng(20), rng(21), rng(22)])
+    nats, frames = torch.zeros(4), torch.zeros(4)
+    for item in range(3):
+        own = slice(0, int((~is_padding[item]).sum()))
+        _, alone = model.loss(
+            codes[item : item + 1, own], is_target[item : item + 1, own], is_padding[item : item + 1, own],
+            condition[item : item + 1, own], [rng(20 + item)],
+        )  # fmt: skip
+        nats += alone["nats_by_num_hidden"]
+        frames += alone["frames_by_num_hidden"]
+    assert torch.equal(frames, together["frames_by_num_hidden"].float())
+    torch.testing.assert_close(nats, together["nats_by_num_hidden"].float(), rtol=1e-4, atol=1e-3)
+
+
+def test_as_many_network_calls_as_steps_that_reveal_something():
+    model, codes, condition = toy_model()
+    calls = []
+    model.trunk.register_forward_hook(lambda *_: calls.append(1))
+    model.eval().generate(codes, *masks(), condition, SamplerConfig(steps=64), rng())
+    # 12 slots cannot be revealed in 64 steps that all reveal something.
+    plan = {math.ceil(math.sqrt(1 - (t / 64) ** 2) * 12 - 1e-9) for t in range(1, 65)} - {12}
+    assert len(calls) == len(plan) < 12
 
 
 def test_a_model_gone_wrong_is_told_not_decoded():
@@ -150,24 +257,8 @@ def test_a_model_gone_wrong_is_told_not_decoded():
 
 def test_an_unconditional_model_trains():
     model, codes, _ = toy_model(replace(TOY, condition_dim=0))
-    is_target, is_padding = masks()
-    loss, _ = model.loss(codes, is_target, is_padding, None, rng())
+    loss, _ = model.loss(codes, *masks(), None, rng())
     loss.backward()
     assert all(parameter.grad is not None for parameter in model.parameters() if parameter.numel())
-
-
-@pytest.mark.parametrize("name", sorted(GENERATORS))
-def test_every_catalogued_size_can_be_built(name):
-    config = generator_by_name(name)
-    with torch.device("meta"):
-        model = ResGen(config, CodeSpace(torch.empty(32, 1024, 512), torch.empty(32)))
-    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    low, high = {"mini": (4, 9), "small": (15, 30), "paper": (440, 560)}[name]
-    assert low < millions < high
-
-
-def test_an_unknown_size_is_named_with_the_known_ones():
-    with pytest.raises(ConfigError, match="mini"):
-        generator_by_name("huge")
-    with pytest.raises(ConfigError, match="heads"):
-        ResGenConfig(width=100, heads=16)
+    with pytest.raises(ValueError, match="conditioned by nothing, but was given classes"):
+        model.loss(codes, *masks(), torch.arange(8), rng())

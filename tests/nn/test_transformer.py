@@ -1,12 +1,13 @@
 """The trunk and its parts: padding, positions, and the head's two ways to the same mean."""
 
+import pytest
 import torch
 
 from resgen_tts.core.mixture import squared_distances
 from resgen_tts.nn.code_embedding import CodeEmbedding
 from resgen_tts.nn.mixture_head import MixtureHead
-from resgen_tts.nn.rotary import rotary_angles, rotate
-from resgen_tts.nn.transformer import Transformer
+from resgen_tts.nn.rotary import rotary_angles, rotate, sinusoids
+from resgen_tts.nn.transformer import Cache, Transformer
 
 
 def seeded(build):
@@ -54,8 +55,46 @@ def test_one_drawn_mean_equals_the_one_of_the_whole_mixture():
         assert distance.abs().max() < 1e-8  # the drawn component's mean is at distance 0 from itself
 
 
-def test_visible_count_tells_states_of_equal_sum_apart():
+def test_hidden_levels_tell_states_of_equal_sum_apart():
     embedding = seeded(lambda: CodeEmbedding(4, 0, 3, 8))
-    visible = torch.zeros(1, 2, 4)
-    rows = embedding(visible, torch.tensor([[0, 3]]), None)
-    assert not torch.allclose(rows[0, 0], rows[0, 1])
+    visible = torch.zeros(1, 3, 4)
+    hidden = torch.tensor([[[False] * 3, [True] * 3, [True, False, True]]])
+    rows = embedding(visible, hidden, None)[0]
+    assert not torch.allclose(rows[0], rows[1])
+    assert not torch.allclose(rows[1], rows[2])
+    torch.testing.assert_close(embedding(visible, None, None)[0, 0], rows[0])
+
+
+def test_a_causal_network_sees_what_is_before_and_continues_behind_its_cache():
+    model = seeded(lambda: Transformer(16, 2, 2, causal=True)).eval()
+    x = torch.randn(2, 9, 16, generator=torch.Generator().manual_seed(1))
+    full = model(x)
+    changed = x.clone()
+    changed[:, 5:] += 1
+    torch.testing.assert_close(model(changed)[:, :5], full[:, :5])
+    cache = Cache(room=9)
+    parts = [model(part, cache=cache) for part in x.split([4, 1, 3, 1], dim=1)]
+    torch.testing.assert_close(torch.cat(parts, dim=1), full, atol=1e-5, rtol=1e-4)
+
+
+def test_positions_of_a_picture_turn_with_row_and_column():
+    angles = rotary_angles(6, 8, device=torch.device("cpu"), grid_width=3)  # 2 x 3
+    assert torch.equal(angles[:3, :2], torch.zeros(3, 2))  # first row
+    torch.testing.assert_close(angles[:3, 2:], angles[3:, 2:])  # columns repeat in the second row
+    assert angles[:3, 2].tolist() == [0, 1, 2] and angles[3, 0] == 1
+    assert torch.equal(rotary_angles(2, 8, device=angles.device, start=4, grid_width=3), angles[4:])
+    assert len(sinusoids(angles).unique(dim=0)) == 6
+    with pytest.raises(ValueError, match="multiple of 4 times"):
+        Transformer(12, 1, 2, grid_width=3)
+
+
+def test_a_shared_condition_starts_neutral_and_then_moves_every_block():
+    model = seeded(lambda: Transformer(16, 2, 2, conditional=True)).eval()
+    x, vector = torch.randn(1, 4, 16), torch.randn(1, 16)
+    torch.testing.assert_close(model(x, None, vector), model(x, None, torch.zeros(1, 16)))
+    torch.nn.init.normal_(model.modulation.project.weight, std=0.1)
+    assert not torch.allclose(model(x, None, vector), model(x, None, torch.zeros(1, 16)))
+    # A condition of zero is the bias alone: the network without one.
+    plain = seeded(lambda: Transformer(16, 2, 2)).eval()
+    plain.load_state_dict(model.state_dict(), strict=False)
+    torch.testing.assert_close(model(x, None, torch.zeros(1, 16)), plain(x), atol=1e-6, rtol=1e-5)

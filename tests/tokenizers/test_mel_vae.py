@@ -5,6 +5,7 @@ import torch
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.randomness import generator
+from resgen_tts.core.masking import suffix_mask
 from resgen_tts.tokenizers.log_mel import MelConfig
 from resgen_tts.tokenizers.mel_vae import MEL_VAES, MelVAE, MelVAEConfig
 from resgen_tts.tokenizers.quantizer import QuantizerConfig
@@ -105,7 +106,7 @@ def test_deeper_prefix_is_never_worse_on_average(fitted):
     errors = []
     for depth in range(4):
         hidden = torch.full(codes.shape[:2], 3 - depth)
-        decoded = fitted.decode_latent(fitted.code_space.visible_sum(codes, hidden), 32)
+        decoded = fitted.decode_latent(fitted.code_space.visible_sum(codes, suffix_mask(hidden, codes.shape[-1])), 32)
         errors.append(float((decoded - mel).abs().mean().detach()))
     assert errors == sorted(errors, reverse=True)
     assert errors[3] < 0.6 * errors[0]

@@ -9,6 +9,7 @@ import torch
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.lengths import padding_mask
 from resgen_tts.common.randomness import generator
+from resgen_tts.core.masking import suffix_mask
 from resgen_tts.tokenizers.quantizer import PRVQ, QuantizerConfig, QuantizerStatistics, usage
 
 SMALL = {"depth": 3, "codebook_size": 8, "dim": 4, "warmup_vectors": 64}
@@ -216,7 +217,10 @@ def test_level_variance_is_the_energy_left_after_each_level():
     latents, space = latents_of(14, frames=50), quantizer.code_space
     codes = space.quantize(latents)
     expected = torch.stack(
-        [(latents - space.visible_sum(codes, torch.full((1, 50), 3 - j))).square().mean() for j in (1, 2, 3)]
+        [
+            (latents - space.visible_sum(codes, suffix_mask(torch.full((1, 50), 3 - j), 3))).square().mean()
+            for j in (1, 2, 3)
+        ]
     )
     quantizer.update(quantizer(latents).statistics, generator(0))
     torch.testing.assert_close(quantizer.level_variance, expected)

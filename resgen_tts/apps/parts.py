@@ -1,0 +1,36 @@
+"""One trained part in a folder: its weights, its configuration, and a module filled with them."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from resgen_tts.common.errors import CheckpointError
+from resgen_tts.engine.checkpoint import load_into, load_model
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def final_folder(folder: Path) -> Path:
+    """The exported model of a part: the folder itself, or ``final`` of a training run."""
+    folder = Path(folder)
+    return folder / "final" if (folder / "final").is_dir() else folder
+
+
+def read_part(folder: Path, part: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Weights and resolved configuration of an exported part.
+
+    Raises:
+        CheckpointError: the folder is broken or holds another part.
+    """
+    tensors, config = load_model(final_folder(folder))
+    if config.get("part") != part:
+        raise CheckpointError(f"{folder} holds a {config.get('part', 'nameless part')}, not a {part}.")
+    return tensors, config
+
+
+def filled(module: Module, tensors: dict[str, torch.Tensor], folder: Path) -> Module:
+    """The module with these weights, frozen and in eval mode."""
+    load_into(module, tensors, str(folder))
+    return module.eval().requires_grad_(False)

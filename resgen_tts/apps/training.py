@@ -1,0 +1,104 @@
+"""What the trainers of all parts share: configuration from preset, YAML and options; first weights; the run itself."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from resgen_tts.common.config import to_plain
+from resgen_tts.common.errors import ConfigError
+from resgen_tts.common.run_dir import commit_hash
+
+
+def parse(
+    part: str,
+    arguments: list[str],
+    presets: dict[str, Any],
+    paths: tuple[str, ...] = (),
+    *,
+    preset: str = "mini",
+    data: str | None = "folder that the stage 'prepare' filled",
+    **sections: type,
+):
+    """Read preset, YAML and options into dataclasses; ``model`` starts from the preset.
+
+    Args:
+        part: name of the part, for messages.
+        arguments: options of the command line.
+        presets: named values of ``model``.
+        paths: further options that name folders of earlier stages, all required.
+        preset: the one taken where none is named.
+        data: what ``--data`` is, for the help; None where the part has no such option.
+        sections: option group: its dataclass; that of ``model`` may be a base of the presets' own.
+    Raises:
+        ConfigError: an unknown preset or key, or a value that makes no sense.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    from resgen_tts.engine.config import TrainConfig
+
+    parser = ArgumentParser(prog=f"resgen-tts train {part}", exit_on_error=False)
+    parser.add_argument("--config", action="config", help="YAML file; may be given several times")
+    parser.add_argument("--preset", default=preset, choices=sorted(presets), help="named size to start from")
+    if data is not None:
+        parser.add_argument("--data", type=Path, required=True, help=data)
+    parser.add_argument("--output", type=Path, required=True, help="run folder; a run that is there is continued")
+    for path in paths:
+        parser.add_argument(f"--{path}", type=Path, required=True, help="folder that an earlier stage left")
+    parser.add_argument("--train", type=TrainConfig, default=TrainConfig())
+    for name, kind in sections.items():
+        default = presets[_preset_of(arguments, presets, preset)] if name == "model" else kind()
+        parser.add_argument(f"--{name}", type=type(default), default=default)
+    try:
+        return parser.instantiate(parser.parse_args(arguments))
+    except ArgumentError as error:
+        raise ConfigError(str(error), hint=f"See: resgen-tts train {part} --help") from error
+
+
+def _preset_of(arguments: list[str], presets: dict[str, Any], default: str) -> str:
+    """The preset's name must be known before its values can be defaults: last option, else last YAML, else default."""
+    import yaml
+
+    named, files = None, []
+    for place, argument in enumerate(arguments):
+        name, given, value = argument.partition("=")
+        value = value if given else (arguments[place + 1] if place + 1 < len(arguments) else "")
+        if name == "--preset":
+            named = value
+        elif name == "--config":
+            files.append(value)
+    for file in reversed(files):
+        if named is None and Path(file).is_file():
+            named = (yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}).get("preset")
+    named = named or default
+    if named not in presets:
+        raise ConfigError(f"unknown preset {named!r}; there are {', '.join(sorted(presets))}")
+    return named
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Initial weights from the run's seed; torch's own initialisers know only the global generator."""
+    import torch
+
+    from resgen_tts.common.randomness import seed_of
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(seed, "init"))
+        yield
+
+
+def fit_part(part: str, task, options, more: dict[str, Any]) -> None:
+    """Train, or go on training; the sections of ``options`` and ``more`` are saved with the weights."""
+    from resgen_tts.engine.loop import fit
+
+    sections = {
+        name: to_plain(value)
+        for name, value in vars(options).items()
+        if hasattr(value, "__dataclass_fields__") and name != "config"
+    }
+    resolved = {"part": part, **sections, **more}
+    count = sum(parameter.numel() for parameter in task.model.parameters())
+    print(f"train {part}: {count / 1e6:.2f} M parameters, commit {commit_hash()}", file=sys.stderr)
+    fit(task, options.train, options.output, resolved)
