@@ -1,0 +1,33 @@
+"""Trained image parts from folders: safetensors and a resolved configuration, nothing else."""
+
+from pathlib import Path
+
+from resgen_tts.apps.parts import filled, read_part
+from resgen_tts.common.config import from_plain
+from resgen_tts.common.errors import CheckpointError
+from resgen_tts.core.code_space import CodeSpace
+from resgen_tts.image.generator import ImageGenerator
+from resgen_tts.tokenizers.image_vae import ImageVAE, ImageVAEConfig
+
+
+def load_image_vae(folder: Path) -> ImageVAE:
+    """A trained image VAE."""
+    tensors, config = read_part(folder, "image_vae")
+    model = filled(ImageVAE(from_plain(ImageVAEConfig, config["model"])), tensors, folder)
+    if not model.quantizer.started:
+        raise CheckpointError(
+            f"{folder}: the codebooks of this image VAE were never laid.",
+            hint="Train it for longer, or lower model.quantizer.warmup_vectors.",
+        )
+    return model
+
+
+def load_image_generator(folder: Path) -> ImageGenerator:
+    """A trained generator of pictures' codes, of any scheme."""
+    from resgen_tts.models.catalog import build_generator, config_of  # all schemes: not needed to load a tokenizer
+
+    tensors, config = read_part(folder, "image_generator")
+    space = CodeSpace(tensors["codes_model.codebooks"], tensors["codes_model.level_variance"])
+    model = build_generator(config_of(config["scheme"], config["model"]), space, tensors["codes_model.level_energy"])
+    height, width = config["codes"]["grid"]
+    return filled(ImageGenerator(model, (height, width), config["batches"]["conditional"]), tensors, folder)

@@ -1,0 +1,1 @@
+"""The image modality: class-conditional pictures, by the same codes and generators as speech."""
