@@ -42,31 +42,54 @@ def squared_distances(mixture: Mixture, target: Float[Tensor, "B T C"]) -> Float
     all components, and ``|Q'(zt - s) - R m_k|^2`` (method 5.3), so no large terms cancel. In fp32.
     """
     with torch.autocast(target.device.type, enabled=False):  # it would turn the products back to half precision
-        basis, offset = mixture.basis.float(), mixture.offset.float()
-        normalized = (target.float() - mixture.shift.float()) * torch.exp(-mixture.log_scale.float())[..., None]
-        centred = normalized - offset  # [B, T, C]
-        orthonormal, triangular = torch.linalg.qr(basis)  # [C, h], [h, h]
-        inside = centred @ orthonormal  # [B, T, h]
-        outside = (centred - inside @ orthonormal.T).square().sum(-1)  # [B, T]
+        centred = normalized_target(target, mixture.shift, mixture.log_scale) - mixture.offset.float()
+        orthonormal, triangular = torch.linalg.qr(mixture.basis.float())  # [C, h], [h, h]
+        inside, outside = split_by_basis(centred, orthonormal)
         means = mixture.low_means.float() @ triangular.T  # [B, T, K, h]
         return outside[..., None] + (inside[..., None, :] - means).square().sum(-1)
 
 
-def variational_nll(mixture: Mixture, target: Float[Tensor, "B T C"]) -> dict[str, Float[Tensor, "B T"]]:
+def normalized_target(
+    target: Float[Tensor, "*shape C"], shift: Float[Tensor, "*shape C"], log_scale: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape C"]:
+    """``(z - b) / a``, in fp32."""
+    return (target.float() - shift.float()) * torch.exp(-log_scale.float())[..., None]
+
+
+def split_by_basis(
+    centred: Float[Tensor, "*shape C"], orthonormal: Float[Tensor, "C h"]
+) -> tuple[Float[Tensor, "*shape h"], Float[Tensor, "*shape"]]:
+    """Coordinates in the span of an orthonormal basis, and the squared distance to it."""
+    inside = centred @ orthonormal
+    return inside, (centred - inside @ orthonormal.T).square().sum(-1)
+
+
+def bound_parts(
+    energy: Float[Tensor, "*shape K"], log_weights: Float[Tensor, "*shape K"], log_scale: Float[Tensor, "*shape"],
+    dim: int,
+) -> dict[str, Float[Tensor, "*shape"]]:  # fmt: skip
     """The paper's upper bound of the negative log-likelihood, in nats per frame, in three parts.
 
     ``C log a + (C/2) log 2 pi  -  logsumexp_k(-d_k^2 / 2)  -  sum_k q_k log pi_k`` with
     ``q = softmax(-d^2 / 2)`` held fixed (A7). The first two terms are ``scale``, the third, regression and
     negentropy of q together, is ``geometry``, the last ``choice``; ``total`` is their sum.
+
+    Args:
+        energy: ``-d_k^2 / 2``.
+        dim: C.
     Source: ResGen (arXiv:2412.10208), mixture objective; identities in method 5.2; Jacobian by A6 (a).
     """
-    energy = -squared_distances(mixture, target) / 2
-    dim = target.shape[-1]
-    scale = dim * mixture.log_scale.float() + dim / 2 * math.log(2 * math.pi)
+    scale = dim * log_scale.float() + dim / 2 * math.log(2 * math.pi)
     geometry = -torch.logsumexp(energy, dim=-1)
     responsibility = torch.softmax(energy.detach(), dim=-1)
-    choice = -(responsibility * mixture.log_weights.float()).sum(-1)
+    choice = -(responsibility * log_weights.float()).sum(-1)
     return {"total": scale + geometry + choice, "scale": scale, "geometry": geometry, "choice": choice}
+
+
+def variational_nll(mixture: Mixture, target: Float[Tensor, "B T C"]) -> dict[str, Float[Tensor, "B T"]]:
+    """:func:`bound_parts` of a mixture whose parameters are all at hand."""
+    energy = -squared_distances(mixture, target) / 2
+    return bound_parts(energy, mixture.log_weights, mixture.log_scale, target.shape[-1])
 
 
 def exact_nll(mixture: Mixture, target: Float[Tensor, "B T C"]) -> Float[Tensor, "B T"]:

@@ -4,24 +4,30 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from resgen_tts.core.mixture import Mixture, variational_nll
+from resgen_tts.core.component_energy import component_energies
+from resgen_tts.core.mixture import Mixture, bound_parts, normalized_target, split_by_basis
+
+_GATHERED = 2**24  # weights of drawn components held at once, in numbers: 64 MiB in fp32
 
 
 class MixtureHead(nn.Module):
     """Weights, low-rank means, one scale and a full shift per position (method 5.1, 5.3).
 
+    Means are ``mu_k = Q m_k + s`` with Q the orthonormal factor of the trained M = QR: the free m_k take R in, so the
+    family of mixtures is that of ``M m_k + s``, and no product with R is needed.
+
     Args:
         width: O, channels of the hidden state.
         dim: C, latent channels.
         components: K.
-        rank: h of ``mu_k = M m_k + s``; None for full-rank means (h = C, M the identity).
+        rank: h; None for full-rank means (h = C, M the identity).
     """
 
     max_log_scale = 4.0  # |log a| stays below it, so that a density cannot collapse onto a finite set of codes
 
     def __init__(self, width: int, dim: int, components: int, rank: int | None):
         super().__init__()
-        self.components, self.rank = components, rank or dim
+        self.components, self.rank, self.is_full_rank = components, rank or dim, rank is None
         self.log_weights = nn.Linear(width, components)
         self.means = nn.Linear(width, components * self.rank)
         self.log_scale = nn.Linear(width, 1)
@@ -40,46 +46,70 @@ class MixtureHead(nn.Module):
         nn.init.normal_(self.means.weight, std=0.02)
         nn.init.normal_(self.means.bias, std=1.0)
 
-    def forward(self, hidden: Float[Tensor, "B T O"]) -> Mixture:
-        """The whole mixture: for training and for likelihoods."""
-        low_means = self.means(hidden).unflatten(-1, (self.components, self.rank))
+    def nll(self, states: Float[Tensor, "N O"], target: Float[Tensor, "N C"]) -> dict[str, Float[Tensor, " N"]]:
+        """The paper's bound of -log p(target), in parts (see core.mixture.bound_parts): the path of training.
+
+        Nothing of size N x K x C, nor of N x K x h, is kept for the gradient.
+        """
+        log_weights, log_scale = self.component_log_weights(states), self._log_scale(states)
+        with torch.autocast(states.device.type, enabled=False):  # distances in fp32
+            centred = normalized_target(target, self._shift(states), log_scale) - self.offset
+            inside, outside = (centred, 0.0) if self.is_full_rank else split_by_basis(centred, self._orthonormal())
+        energy = component_energies(states, inside, self.means.weight, self.means.bias)
+        if not self.is_full_rank:
+            energy = energy - outside[:, None] / 2
+        return bound_parts(energy, log_weights, log_scale, target.shape[-1])
+
+    def forward(self, states: Float[Tensor, "B T O"]) -> Mixture:
+        """The whole mixture, for likelihoods."""
+        low_means = self.means(states).unflatten(-1, (self.components, self.rank))
         return Mixture(
-            self.component_log_weights(hidden), low_means, self.basis, self.offset, self._log_scale(hidden),
-            self._shift(hidden),
+            self.component_log_weights(states), low_means, self._orthonormal(), self.offset, self._log_scale(states),
+            self._shift(states),
         )  # fmt: skip
 
-    def nll(self, states: Float[Tensor, "N O"], target: Float[Tensor, "N C"]) -> dict[str, Float[Tensor, " N"]]:
-        """variational bound"""
-        return {name: value[0] for name, value in variational_nll(self(states[None]), target[None]).items()}
-
-    def component_log_weights(self, hidden: Float[Tensor, "B T O"]) -> Float[Tensor, "B T K"]:
+    def component_log_weights(self, states: Float[Tensor, "*shape O"]) -> Float[Tensor, "*shape K"]:
         """log pi alone."""
-        return torch.log_softmax(self.log_weights(hidden).float(), dim=-1)
+        return torch.log_softmax(self.log_weights(states).float(), dim=-1)
 
     def component_mean(
-        self, hidden: Float[Tensor, "B T O"], component: Int[Tensor, "B T"]
+        self, states: Float[Tensor, "B T O"], component: Int[Tensor, "B T"]
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B T"]]:
         """``b + a mu_k`` and ``a`` of one drawn component per frame; no other mean is computed (method 13.1)."""
-        weight = self.means.weight.view(self.components, self.rank, -1)[component]  # [B, T, h, O]
-        low = torch.einsum("btho,bto->bth", weight, hidden.to(weight.dtype))
-        low = low + self.means.bias.view(self.components, self.rank)[component]
-        scale = self._log_scale(hidden).exp()
-        mean = low.to(self.basis.dtype) @ self.basis.T + self.offset
-        return self._shift(hidden) + scale[..., None] * mean, scale
+        mean, log_scale, shift = self.component_outputs(states, component)
+        scale = log_scale.exp()
+        return shift + scale[..., None] * mean, scale
 
     def component_outputs(
         self, states: Float[Tensor, "B T O"], component: Int[Tensor, "B T"]
     ) -> tuple[Float[Tensor, "B T C"], Float[Tensor, "B T"], Float[Tensor, "B T C"]]:
-        """Normalized mean mu_k, log a and b of one drawn component per frame."""
-        mean, scale = self.component_mean(states, component)
-        shift = self._shift(states)
-        return (mean - shift) / scale[..., None], scale.log(), shift
+        """``mu_k``, ``log a`` and ``b`` of one drawn component per frame."""
+        weight = self.means.weight.unflatten(0, (self.components, self.rank))
+        bias = self.means.bias.unflatten(0, (self.components, self.rank))
+        flat, drawn = states.flatten(0, 1).to(weight.dtype), component.flatten()
+        rows = max(1, _GATHERED // weight[0].numel())
+        low = torch.cat(
+            [
+                torch.baddbmm(bias[k][..., None], weight[k], s[..., None])[..., 0]
+                for k, s in zip(drawn.split(rows), flat.split(rows), strict=True)
+            ]
+        ).unflatten(0, component.shape)
+        mean = low if self.is_full_rank else low @ self._orthonormal().T + self.offset
+        return mean, self._log_scale(states), self._shift(states)
 
-    def _shift(self, hidden: Tensor) -> Tensor:
-        with torch.autocast(hidden.device.type, enabled=False):  # an error here is scaled by 1 / a
-            return self.shift(hidden.float())
+    def _orthonormal(self) -> Float[Tensor, "C h"]:
+        """Q of M = QR with a positive diagonal of R, which makes it unique: no sign flips as M moves."""
+        if self.is_full_rank:
+            return self.basis
+        with torch.autocast(self.basis.device.type, enabled=False):
+            orthonormal, triangular = torch.linalg.qr(self.basis.float())
+        return orthonormal * torch.where(triangular.diagonal() < 0, -1.0, 1.0)
 
-    def _log_scale(self, hidden: Tensor) -> Tensor:
-        with torch.autocast(hidden.device.type, enabled=False):
-            raw = self.log_scale(hidden.float()).squeeze(-1)
+    def _shift(self, states: Tensor) -> Tensor:
+        with torch.autocast(states.device.type, enabled=False):  # an error here is scaled by 1 / a
+            return self.shift(states.float())
+
+    def _log_scale(self, states: Tensor) -> Tensor:
+        with torch.autocast(states.device.type, enabled=False):
+            raw = self.log_scale(states.float()).squeeze(-1)
         return self.max_log_scale * torch.tanh(raw / self.max_log_scale)

@@ -212,6 +212,25 @@ def test_one_network_call_a_step_also_where_guided():
     assert batches == [8, 16, 16, 16]  # guidance is off at the first step
 
 
+@pytest.mark.parametrize("config", [DIRECT, FREE])
+def test_the_likeliest_codes_are_kept_first(config):
+    """Half of them at the first of two steps: by log-probabilities, for suffixes summed down the levels."""
+    model, codes, condition = null_model(config)
+    hidden = torch.ones_like(codes, dtype=torch.bool)
+    with torch.no_grad():
+        states = model.trunk(torch.zeros(8, FRAMES, 6), hidden, condition)
+        logits = model.head(states[:, :, None].expand(-1, -1, DEPTH, -1))
+    log_prob, likeliest = torch.log_softmax(logits, dim=-1).max(-1)
+    score = log_prob if config is FREE else log_prob.cumsum(-1)
+    best = score.flatten(1).topk(FRAMES * DEPTH // 2).indices
+    kept = torch.zeros(8, FRAMES * DEPTH, dtype=torch.bool).scatter(1, best, True).view_as(hidden)
+    seen = []
+    sampler = replace(LIKELIEST, steps=2, schedule="linear")
+    model.generate(torch.zeros_like(codes), *masks(), condition, sampler, rng(), on_step=seen.append)
+    assert torch.equal(~seen[1].hidden_mask, kept)
+    assert torch.equal(seen[1].codes[kept], likeliest[kept])
+
+
 def test_the_level_penalty_lets_free_masks_go_level_after_level():
     model, codes, condition = null_model(FREE)
     for penalty, ordered in ((0.0, False), (100.0, True)):

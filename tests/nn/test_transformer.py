@@ -1,11 +1,9 @@
-"""The trunk and its parts: padding, positions, and the head's two ways to the same mean."""
+"""The trunk and its parts: padding, positions, causality and condition."""
 
 import pytest
 import torch
 
-from resgen_tts.core.mixture import squared_distances
 from resgen_tts.nn.code_embedding import CodeEmbedding
-from resgen_tts.nn.mixture_head import MixtureHead
 from resgen_tts.nn.rotary import rotary_angles, rotate, sinusoids
 from resgen_tts.nn.transformer import Cache, Transformer
 
@@ -41,18 +39,6 @@ def test_rotary_scores_depend_on_the_distance_alone():
     for shift in range(-5, 6):
         diagonal = scores.diagonal(shift)
         torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-4, rtol=1e-4)
-
-
-def test_one_drawn_mean_equals_the_one_of_the_whole_mixture():
-    for rank in (3, None):
-        head = seeded(lambda rank=rank: MixtureHead(10, 6, 5, rank))
-        hidden = torch.randn(2, 4, 10, generator=torch.Generator().manual_seed(2))
-        component = torch.randint(0, 5, (2, 4), generator=torch.Generator().manual_seed(3))
-        mean, scale = head.component_mean(hidden, component)
-        mixture = head(hidden)
-        torch.testing.assert_close(scale, mixture.log_scale.exp())
-        distance = squared_distances(mixture, mean).gather(-1, component[..., None])
-        assert distance.abs().max() < 1e-8  # the drawn component's mean is at distance 0 from itself
 
 
 def test_hidden_levels_tell_states_of_equal_sum_apart():
