@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.engine.task import StepOutput
+from resgen_tts.models.loss_curve import LossCurve, scalars
 from resgen_tts.speech.alignment import Aligner, expand
 from resgen_tts.speech.corpus import CodeBatch, CodeBatches, PromptConfig
 from resgen_tts.speech.generator import SpeechGenerator
@@ -83,22 +84,26 @@ class AlignerTask(_CodeTask):
 class GenerationTask(_CodeTask):
     """Learn the codes of a voice that is shown, for a text that is given."""
 
+    _curve = LossCurve()  # of the last validation
+
     def step(self, model: SpeechGenerator, batch: CodeBatch, rng: torch.Generator, step: int) -> StepOutput:
         """The generator's loss on the target frames, with the aligner's beside it."""
         loss, logs = self._loss(model, batch, rng)
-        return StepOutput(loss, logs)
+        return StepOutput(loss, scalars(logs))
 
     def validate(self, model: SpeechGenerator, rng: torch.Generator) -> dict[str, float]:
         """Mean losses over fixed batches and masks."""
-        rows = []
+        rows, self._curve = [], LossCurve()
         for batch in self.dev:
             _, logs = self._loss(model, batch.to(next(model.parameters()).device), rng)
-            rows.append(logs)
+            self._curve.add(logs)
+            rows.append(scalars(logs))
         names = ("nats_per_code", *(name for name in rows[0] if name != "nats_per_code"))  # the headline first
         return {name: float(torch.stack([row[name].float() for row in rows]).mean()) for name in names}
 
     def plots(self, model: SpeechGenerator, folder: Path, step: int) -> None:
-        """The aligner's picture, which joint training must not have spoilt."""
+        """The aligner's picture, which joint training must not have spoilt, and the loss by what is hidden."""
+        self._curve.write(folder, step)
         batch = self.dev[0].to(next(model.parameters()).device)
         plot_alignment(self.model.aligner, batch, batch.durations, folder / f"alignment_{step:07d}.png")
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.randomness import generator
+from resgen_tts.core.masking import suffix_mask
 from resgen_tts.engine.task import StepOutput
 from resgen_tts.speech.corpus import AudioBatch, AudioCrops
 from resgen_tts.tokenizers.discriminators import MelDiscriminator, MelDiscriminatorConfig
@@ -140,7 +141,8 @@ class MelVAETask:
             return self.log_mel.to(batch.wave.device)(batch.wave)
 
     def _decode(self, codes: Tensor, prefix: int, num_frames: int) -> Tensor:
-        hidden = torch.full(codes.shape[:2], codes.shape[-1] - prefix, device=codes.device)
+        depth = codes.shape[-1]
+        hidden = suffix_mask(torch.full(codes.shape[:2], depth - prefix, device=codes.device), depth)
         return self.model.decode_latent(self.model.code_space.visible_sum(codes, hidden), num_frames)
 
     def _draw_levels(self, size: int, rng: torch.Generator) -> Tensor:
