@@ -10,14 +10,16 @@ VERBS: dict[str, tuple[str, str, str]] = {
     # verb: module under apps, function, one line of help. A function that takes `arguments` parses them itself.
     "synth": ("synth", "synth", "speak a text in the voice of a reference recording"),
     "text": ("text", "prepare_text", "normalise transcripts and collect the symbol inventory"),
-    "train": ("train", "main", "train mel_vae, vocoder, aligner or generator"),
+    "train": ("train", "main", "train one part of the system"),
     "encode": ("encode", "encode", "turn a corpus into shards of codes"),
+    "encode-images": ("encode_images", "encode_images", "turn pictures into codes"),
     "align": ("encode", "align", "add durations to encoded shards"),
     "synthesize-list": ("synthesize", "synthesize_list", "speak all items of an evaluation"),
     "score": ("score", "main", "score an evaluation's waves"),
+    "bench": ("bench", "main", "measure the schemes of generating codes beside one another"),
     "export": ("export", "export", "put the trained parts into one folder"),
 }
-_OWN_PARSERS = {"synth", "train", "score"}
+_OWN_PARSERS = {"synth", "train", "score", "bench"}
 
 
 def main(arguments: list[str] | None = None) -> int:

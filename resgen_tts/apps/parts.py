@@ -30,6 +30,21 @@ def read_part(folder: Path, part: str) -> tuple[dict[str, torch.Tensor], dict[st
     return tensors, config
 
 
+def scheme_in(config: dict[str, Any], folder: Path) -> str:
+    """The scheme that a generator's configuration names.
+
+    Raises:
+        CheckpointError: the generator is of a version that knew no schemes.
+    """
+    if "scheme" not in config:
+        raise CheckpointError(
+            f"{folder} holds a generator of an earlier version, which this one cannot read.",
+            code="CHECKPOINT_VERSION",
+            hint="Train it again, or use the version that trained it.",
+        )
+    return config["scheme"]
+
+
 def filled(module: Module, tensors: dict[str, torch.Tensor], folder: Path) -> Module:
     """The module with these weights, frozen and in eval mode."""
     load_into(module, tensors, str(folder))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from resgen_tts.apps.parts import filled, read_part
+from resgen_tts.apps.parts import filled, read_part, scheme_in
 from resgen_tts.common.config import from_plain
 from resgen_tts.common.errors import CheckpointError
 from resgen_tts.core.code_space import CodeSpace
@@ -47,11 +47,12 @@ def load_aligner(folder: Path) -> tuple[Aligner, Inventory]:
 def load_generator(folder: Path) -> tuple[SpeechGenerator, Inventory]:
     """A trained generator and the symbols that it knows."""
     tensors, config = read_part(folder, "generator")
+    scheme = scheme_in(config, folder)
     space = CodeSpace(tensors["generator.codebooks"], tensors["generator.level_variance"])
     plain = config["model"]
     sizes = SpeechGeneratorConfig(
         aligner=from_plain(AlignerConfig, plain["aligner"]),
-        generator=config_of(config["scheme"], plain["generator"]),
+        generator=config_of(scheme, plain["generator"]),
         frames_per_code=plain["frames_per_code"],
     )
     model = SpeechGenerator(sizes, space)

@@ -12,11 +12,13 @@ _CHUNK_SCORES = 2**24  # scores held at once by a search: 64 MiB in fp32
 def nearest_code(vectors: Float[Tensor, "N C"], codebook: Float[Tensor, "V C"]) -> Int[Tensor, " N"]:
     """Index of the nearest code of each vector, as one matrix product a chunk.
 
-    ``argmin_v |x - e_v|^2 = argmax_v (x . e_v - |e_v|^2 / 2)``: the [N, V, C] difference is never formed.
+    ``argmin_v |x - e_v|^2 = argmax_v (x . e_v - |e_v|^2 / 2)``: the [N, V, C] difference is never formed. Never in
+    mixed precision, which would find other codes.
     """
-    offset = codebook.square().sum(-1) / 2  # [V]
     rows = max(1, _CHUNK_SCORES // codebook.shape[0])
-    found = [torch.addmm(-offset, chunk, codebook.T).argmax(-1) for chunk in vectors.split(rows)]
+    with torch.autocast(vectors.device.type, enabled=False):
+        offset = codebook.square().sum(-1) / 2  # [V]
+        found = [torch.addmm(-offset, chunk, codebook.T).argmax(-1) for chunk in vectors.split(rows)]
     return torch.cat(found) if found else vectors.new_zeros(0, dtype=torch.long)
 
 

@@ -5,7 +5,7 @@ What it can act on (method 7.3, A12); ``null`` is the pass without condition, or
 * components: log-weights of the mixture, then the drawn component's mean. For equal scales the exact guided density of
   a component: a Gaussian of the same scale with mean ``null + w (cond - null)``.
 * density: the same with the exact precision ``w / a_cond^2 + (1 - w) / a_null^2`` where scales differ; where that
-  is not positive, as "components".
+  is not positive or near 0, as "components".
 * weights: log-weights only.
 * outputs: log-weights, normalized mean, log-scale and shift each, linear in the head's outputs.
 * hidden: hidden states before the head, brought back to the conditional ones' standard deviation in part, as MaskGCT.
@@ -44,12 +44,13 @@ def guide_gaussian(
     """Mean and scale of ``p_cond^w / p_null^(w - 1)`` for two round Gaussians, each (mean, scale).
 
     Precision ``w / a_c^2 - (w - 1) / a_n^2`` and the mean weighted by precisions. Where the precision is not positive
-    the quotient is no density; mean and scale are then those of equal scales.
+    the quotient is no density, and near 0 it is a useless one; below a quarter of the conditional precision mean and
+    scale are those of equal scales.
     """
     (null_mean, null_scale), (mean, scale) = null, cond
     mine, other = weight / scale.square(), (1 - weight) / null_scale.square()
     precision = mine + other
-    is_density = precision > 0
+    is_density = precision >= 0.25 / scale.square()
     safe = torch.where(is_density, precision, 1.0)
     exact = (mine[..., None] * mean + other[..., None] * null_mean) / safe[..., None]
     guided = torch.where(is_density[..., None], exact, guide(null_mean, mean, weight))

@@ -38,7 +38,7 @@ def smallest(
     """
     if bool((count > allowed.sum(1)).any()):
         raise ValueError(f"cannot take {count.tolist()} of {allowed.sum(1).tolist()} slots")
-    ordered = draws.masked_fill(~allowed, torch.inf).argsort(dim=1)
+    ordered = draws.masked_fill(~allowed, torch.inf).argsort(dim=1, stable=True)  # ties: the first
     taken = torch.zeros_like(allowed)
     return taken.scatter_(1, ordered, torch.arange(draws.shape[1], device=draws.device) < count[:, None])
 
@@ -99,3 +99,9 @@ def current_level(hidden_mask: Bool[Tensor, "B T D"]) -> Int[Tensor, " B"]:
     depth = hidden_mask.shape[-1]
     level = torch.arange(depth, device=hidden_mask.device)
     return torch.where(hidden_mask.any(1), level, depth).amin(-1)
+
+
+def at_current_level(hidden_mask: Bool[Tensor, "B T D"]) -> Bool[Tensor, "B T D"]:
+    """The hidden slots of each item's coarsest level that has any."""
+    level = torch.arange(hidden_mask.shape[-1], device=hidden_mask.device)
+    return hidden_mask & (level == current_level(hidden_mask)[:, None, None])

@@ -46,7 +46,9 @@ def squared_distances(mixture: Mixture, target: Float[Tensor, "B T C"]) -> Float
         orthonormal, triangular = torch.linalg.qr(mixture.basis.float())  # [C, h], [h, h]
         inside, outside = split_by_basis(centred, orthonormal)
         means = mixture.low_means.float() @ triangular.T  # [B, T, K, h]
-        return outside[..., None] + (inside[..., None, :] - means).square().sum(-1)
+        # Of all forms the one that keeps no tensor of differences [B, T, K, h] for the gradient.
+        distance = torch.cdist(means, inside[..., None, :], compute_mode="donot_use_mm_for_euclid_dist")
+        return outside[..., None] + distance.squeeze(-1).square()
 
 
 def normalized_target(

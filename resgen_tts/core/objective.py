@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from resgen_tts.common.errors import ConfigError
-from resgen_tts.core.masking import check_masking, current_level
+from resgen_tts.core.masking import at_current_level, check_masking
 from resgen_tts.core.schedule import Schedule, num_hidden_slots
 
 
@@ -50,7 +50,7 @@ def chance_of_reveal(
     check_masking(masking)
     if masking == "suffix":
         return _chance_in_suffix(hidden_mask, num_revealed)
-    candidates = hidden_mask & _at_current_level(hidden_mask) if masking == "level" else hidden_mask
+    candidates = at_current_level(hidden_mask) if masking == "level" else hidden_mask
     available = candidates.sum((1, 2))
     return candidates * (num_revealed.minimum(available) / available.clamp_min(1))[:, None, None]
 
@@ -92,7 +92,7 @@ def code_weights(
     chance = chance_of_reveal(hidden_mask, torch.ones_like(is_target.sum(1)), masking)
     frames, depth = is_target.sum(1), hidden_mask.shape[-1]
     if masking == "level":
-        weight = depth * elbo_weight(schedule, (hidden_mask & _at_current_level(hidden_mask)).sum((1, 2)), frames)
+        weight = depth * elbo_weight(schedule, at_current_level(hidden_mask).sum((1, 2)), frames)
     else:
         weight = elbo_weight(schedule, hidden_mask.sum((1, 2)), frames * depth)
     return weight[:, None, None] * chance
@@ -124,11 +124,6 @@ def by_num_hidden(
     flat, place = nats.detach().float().flatten(), num_hidden.flatten()
     empty = flat.new_zeros(depth + 1)
     return empty.index_add(0, place, flat), empty.index_add(0, place, torch.ones_like(flat))
-
-
-def _at_current_level(hidden_mask: Tensor) -> Tensor:
-    level = torch.arange(hidden_mask.shape[-1], device=hidden_mask.device)
-    return (level == current_level(hidden_mask)[:, None])[:, None]  # [B, 1, D]
 
 
 def _chance_in_suffix(hidden_mask: Tensor, num_revealed: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.core.confidence import gumbel
 from resgen_tts.core.draws import Rng, draw_uniform
-from resgen_tts.core.masking import check_masking, current_level, smallest, spread_over_frames, suffix_mask
+from resgen_tts.core.masking import at_current_level, check_masking, smallest, spread_over_frames, suffix_mask
 from resgen_tts.core.proposal import Proposal
 from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.core.schedule import reveal_plan, schedule_by_name
@@ -74,7 +74,7 @@ def reveal(
     depth = codes.shape[-1]
     codes = codes.clone()
     hidden = is_target[..., None].expand(-1, -1, depth)
-    fit = torch.zeros(is_target.shape, device=codes.device)  # mean score of the codes last kept in each frame
+    fit = torch.zeros(is_target.shape, device=codes.device)  # of each frame's codes that were last kept
     plan = _plan(config, is_target.sum(1), depth, masking)
     steps = plan.shape[1]
     for step in range(steps):
@@ -91,8 +91,7 @@ def reveal(
         proposal = propose(state)
         eligible = hidden & is_drawn[..., None]
         if masking == "level":
-            level = torch.arange(depth, device=codes.device)
-            eligible = eligible & (level == current_level(hidden)[:, None, None])
+            eligible = at_current_level(eligible)
         num_kept = torch.where(is_active, hidden.sum((1, 2)) - plan[:, step], 0)
         if config.order == "random":
             kept = _random(eligible, num_kept, masking, rng)
@@ -101,8 +100,8 @@ def reveal(
             offset = _offset(config, is_drawn, depth, step, steps, rng)
             proposed, scores = proposal.ranked(eligible, offset, num_kept)
             kept = _best(scores, eligible, num_kept, masking)
-            share = torch.where(kept, scores, 0.0).sum(-1) / kept.sum(-1).clamp_min(1)
-            fit = torch.where(kept.any(-1), share, fit)
+            if config.remask_share:
+                fit = _fit(scores - offset, kept, fit)
         codes = torch.where(kept, proposed, codes)
         hidden = hidden & ~kept
     if on_step is not None:
@@ -157,6 +156,15 @@ def _best(scores: Tensor, eligible: Bool[Tensor, "B T D"], num_kept: Int[Tensor,
     """Slots to keep: the best, of which for suffixes only the count in each frame matters (A11 (a))."""
     best = smallest(-scores.flatten(1), eligible.flatten(1), num_kept).view_as(eligible)
     return best if masking == "full_random" else _coarsest(eligible, best.sum(-1))
+
+
+def _fit(
+    scores: Float[Tensor, "B T D"], kept: Bool[Tensor, "B T D"], before: Float[Tensor, "B T"]
+) -> Float[Tensor, "B T"]:
+    """Mean score a level of the codes just kept: the cumulative one of the finest, without noise, by their number."""
+    finest = kept & (kept.flip(-1).cumsum(-1).flip(-1) == 1)
+    fit = torch.where(finest, scores, 0.0).sum(-1) / kept.sum(-1).clamp_min(1)
+    return torch.where(kept.any(-1), fit, before)
 
 
 def _coarsest(hidden: Bool[Tensor, "B T D"], count: Int[Tensor, "B T"]) -> Bool[Tensor, "B T D"]:

@@ -1,5 +1,6 @@
 """How codes are generated: every option of every scheme, and its neutral value."""
 
+import math
 from dataclasses import dataclass
 
 from resgen_tts.common.errors import ConfigError
@@ -15,7 +16,7 @@ class SamplerConfig:
     steps: int = 16  # reveal steps: network calls of an utterance (of ar_resgen: inner steps of each frame)
     schedule: str = "circle"  # one of core.schedule.SCHEDULES, or power:P; need not be that of training
     order: str = "confidence"  # or "random": which codes are kept first
-    choice_temperature: float = 0.4375  # Gumbel noise on confidences per latent dimension; paper's 28 / 64
+    choice_temperature: float = 0.4375  # Gumbel noise on confidences: per latent dimension (28 / 64), or nats of codes
     choice_annealing: bool = False  # let the choice temperature fall to 0 over the steps, as MaskGIT does
     level_penalty: float = 0.0  # taken from the confidence once per level, so that coarse levels come first
     top_p: float = 0.9  # mass of the mixture components, or codes, that may be drawn; 1.0 = all
@@ -49,8 +50,11 @@ class SamplerConfig:
                 raise ConfigError(f"sampler.{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"sampler.top_p must be in (0, 1], got {self.top_p}")
-        if not (self.temperature >= 0 and self.choice_temperature >= 0 and self.level_penalty >= 0):
-            raise ConfigError("sampler temperatures and the level penalty must not be negative")
+        for name in ("temperature", "choice_temperature", "level_penalty"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"sampler.{name} must be finite and not negative, got {getattr(self, name)}")
+        if not (math.isfinite(self.guidance_start) and math.isfinite(self.guidance_end)):
+            raise ConfigError("sampler.guidance_start and guidance_end must be finite")
         if not 0 <= self.guidance_from <= self.guidance_to <= 1:
             raise ConfigError("sampler.guidance_from and guidance_to must be shares, 0 <= from <= to <= 1")
         if not 0 <= self.remask_share < 1:

@@ -9,9 +9,9 @@ from torch import nn
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.engine.task import StepOutput
+from resgen_tts.evaluation.loss_curve import LossCurve, scalars
 from resgen_tts.image.codes import PictureCodeBatch, PictureCodeBatches
 from resgen_tts.image.generator import ImageGenerator
-from resgen_tts.models.loss_curve import LossCurve, scalars
 
 
 @dataclass(frozen=True, kw_only=True)

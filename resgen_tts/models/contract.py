@@ -29,7 +29,9 @@ class CodeModel(Protocol):
         """Training loss (scalar) and detached figures for the log; prompt frames are neither target nor padding.
 
         Figures are scalars, first ``nats_per_code``, and two vectors [D + 1]: ``nats_by_num_hidden`` (sums over
-        frames) and ``frames_by_num_hidden``, by how many codes of a frame were hidden.
+        frames) and ``frames_by_num_hidden``, by how many codes of a frame were hidden. ResGen and AR-ResGen bound a
+        density of sums, the others tell the cross-entropy of codes (maskgit_rvq that of one level alone), so figures
+        compare within a kind, not across.
         """
         ...
 

@@ -12,7 +12,7 @@ from resgen_tts.core.categorical import draw_code
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.core.draws import Rng, draw_uniform
 from resgen_tts.core.guidance import guidance_at, guide, guide_hidden
-from resgen_tts.core.masking import current_level
+from resgen_tts.core.masking import at_current_level
 from resgen_tts.core.objective import by_num_hidden
 from resgen_tts.core.proposal import CodeProposal, Proposal
 from resgen_tts.core.reveal import RevealState, reveal
@@ -35,12 +35,6 @@ class MaskedTokensConfig(TrunkConfig):
         schedule_by_name(self.schedule)
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"generator.label_smoothing must be in [0, 1), got {self.label_smoothing}")
-
-
-def at_current_level(hidden_mask: Bool[Tensor, "B T D"]) -> Bool[Tensor, "B T D"]:
-    """The hidden slots of each item's coarsest level that has any."""
-    level = torch.arange(hidden_mask.shape[-1], device=hidden_mask.device)
-    return hidden_mask & (level == current_level(hidden_mask)[:, None, None])
 
 
 class MaskedTokens(CodeGenerator):

@@ -101,7 +101,7 @@ class ResGen(CodeGenerator):
         space = self.code_space
 
         def propose(state: RevealState) -> Proposal:
-            drawn = self._draw(state, is_padding, condition, config, rng)
+            drawn = self._draw(state, is_target, is_padding, condition, config, rng)
             if not torch.isfinite(drawn).all():  # a search would turn them into plausible codes
                 raise ResGenError(
                     f"the generator gave non-finite latents at step {state.step}.", code="MODEL_NONFINITE"
@@ -113,8 +113,9 @@ class ResGen(CodeGenerator):
         return reveal(propose, codes, is_target, config, rng, on_step, self.config.masking)
 
     def _draw(
-        self, state: RevealState, is_padding: Tensor, condition: Condition, config: SamplerConfig, rng: Rng
-    ) -> Float[Tensor, "N C"]:
+        self, state: RevealState, is_target: Tensor, is_padding: Tensor, condition: Condition, config: SamplerConfig,
+        rng: Rng,
+    ) -> Float[Tensor, "N C"]:  # fmt: skip
         """Draw the hidden sum of each drawn frame, in latent units; only the drawn component's mean is computed."""
         rows, dim, head = state.is_drawn, self.code_space.dim, self.head
         weight, on = guidance_at(config, state.step, state.steps), config.guidance_on
@@ -131,9 +132,11 @@ class ResGen(CodeGenerator):
         if config.guidance_null == "condition":
             null_condition = self.trunk.conditioning.null_of(condition)
         else:
-            null_hidden = suffix_mask(
-                (state.num_hidden + config.guidance_null_levels).clamp(max=state.codes.shape[-1]), state.codes.shape[-1]
-            )
+            # The prompt stays whole, as in training. Component k of the null explains a larger sum than that of the
+            # condition: that both mean the same thing (A12) holds in so far as the head goes on smoothly from k to k+1.
+            depth = state.codes.shape[-1]
+            num_hidden = (state.num_hidden + config.guidance_null_levels).clamp(max=depth)
+            null_hidden = suffix_mask(num_hidden * is_target, depth)
         both = self._states(
             torch.cat([state.codes, state.codes]), torch.cat([state.hidden_mask, null_hidden]),
             None if condition is None else torch.cat([condition, null_condition]),

@@ -120,7 +120,11 @@ class CodeGenerator(nn.Module):
         Targets are divided by it, which leaves a model the same (a_i = s[k_i] exp(delta_i)) and its first steps
         stable (method 13.5).
         """
-        scale = (hidden_mask.to(self.level_energy.dtype) @ self.level_energy).clamp_min(1e-12).sqrt()
+        # Not as a product of matrices, which autocast would make one of half precision. How levels hang together may
+        # give single ones a small or negative share; for suffixes, which are measured, the floor changes nothing.
+        energy = torch.where(hidden_mask, self.level_energy, 0.0).sum(-1)
+        floor = 1e-3 * torch.where(hidden_mask, self.level_energy.abs(), 0.0).sum(-1)
+        scale = energy.maximum(floor).clamp_min(1e-12).sqrt()
         return torch.where(hidden_mask.any(-1), scale, torch.ones_like(scale))
 
     @property
@@ -139,8 +143,11 @@ class CodeGenerator(nn.Module):
             ConfigError: guidance against the null condition without a condition, or of a model that was never
                 shown the null.
         """
-        has_null = condition is not None and self.config.condition_dropout > 0
-        if config.is_guided and config.guidance_null == "condition" and not has_null:
+        if not config.is_guided or config.guidance_null != "condition":
+            return
+        if condition is None:
+            raise ConfigError("guidance against the null condition needs a condition, and this model has none")
+        if not self.config.condition_dropout:
             raise ConfigError("guidance needs a model that was trained with condition_dropout above 0")
 
 

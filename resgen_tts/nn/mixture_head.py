@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from resgen_tts.common.errors import ConfigError
 from resgen_tts.core.component_energy import component_energies
 from resgen_tts.core.mixture import Mixture, bound_parts, normalized_target, split_by_basis
 
@@ -27,6 +28,11 @@ class MixtureHead(nn.Module):
 
     def __init__(self, width: int, dim: int, components: int, rank: int | None):
         super().__init__()
+        if components < 1 or not (rank is None or 1 <= rank <= dim):
+            raise ConfigError(
+                f"a mixture needs components >= 1 and a rank of 1 to {dim}, the latent channels, or none; got "
+                f"{components} and {rank}"
+            )
         self.components, self.rank, self.is_full_rank = components, rank or dim, rank is None
         self.log_weights = nn.Linear(width, components)
         self.means = nn.Linear(width, components * self.rank)
@@ -86,15 +92,12 @@ class MixtureHead(nn.Module):
         """``mu_k``, ``log a`` and ``b`` of one drawn component per frame."""
         weight = self.means.weight.unflatten(0, (self.components, self.rank))
         bias = self.means.bias.unflatten(0, (self.components, self.rank))
-        flat, drawn = states.flatten(0, 1).to(weight.dtype), component.flatten()
-        rows = max(1, _GATHERED // weight[0].numel())
-        low = torch.cat(
-            [
-                torch.baddbmm(bias[k][..., None], weight[k], s[..., None])[..., 0]
-                for k, s in zip(drawn.split(rows), flat.split(rows), strict=True)
-            ]
-        ).unflatten(0, component.shape)
-        mean = low if self.is_full_rank else low @ self._orthonormal().T + self.offset
+        with torch.autocast(states.device.type, enabled=False):  # casting the weights would cost more than the product
+            products = _products_where_they_lie if states.device.type == "cpu" else _products_gathered
+            low = products(weight, states.flatten(0, 1).to(weight.dtype), component.flatten())
+            mean = low.unflatten(0, component.shape) + bias[component]
+            if not self.is_full_rank:
+                mean = mean @ self._orthonormal().T + self.offset
         return mean, self._log_scale(states), self._shift(states)
 
     def _orthonormal(self) -> Float[Tensor, "C h"]:
@@ -107,9 +110,32 @@ class MixtureHead(nn.Module):
 
     def _shift(self, states: Tensor) -> Tensor:
         with torch.autocast(states.device.type, enabled=False):  # an error here is scaled by 1 / a
-            return self.shift(states.float())
+            return _linear(self.shift, states)
 
     def _log_scale(self, states: Tensor) -> Tensor:
         with torch.autocast(states.device.type, enabled=False):
-            raw = self.log_scale(states.float()).squeeze(-1)
+            raw = _linear(self.log_scale, states).squeeze(-1)
         return self.max_log_scale * torch.tanh(raw / self.max_log_scale)
+
+
+def _products_where_they_lie(
+    weight: Float[Tensor, "K h O"], states: Float[Tensor, "N O"], component: Int[Tensor, " N"]
+) -> Float[Tensor, "N h"]:
+    """``W_k s`` with one k per position, one after the other: a CPU takes up to eight times as long to gather first."""
+    rows = [weight[k] @ s for k, s in zip(component.tolist(), states, strict=True)]
+    return torch.stack(rows) if rows else states.new_zeros(0, weight.shape[1])
+
+
+def _products_gathered(
+    weight: Float[Tensor, "K h O"], states: Float[Tensor, "N O"], component: Int[Tensor, " N"]
+) -> Float[Tensor, "N h"]:
+    """The same in few launches, through copies of the weights, of which there are never more than ``_GATHERED``."""
+    rows = max(1, _GATHERED // weight[0].numel())
+    parts = zip(component.split(rows), states.split(rows), strict=True)
+    return torch.cat([(weight[k] @ s[..., None])[..., 0] for k, s in parts])
+
+
+def _linear(layer: nn.Linear, states: Tensor) -> Tensor:
+    """A layer in fp32, whatever its weights are stored in; in double precision where they are."""
+    precision = torch.promote_types(layer.weight.dtype, torch.float32)
+    return nn.functional.linear(states.to(precision), layer.weight.to(precision), layer.bias.to(precision))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.engine.task import StepOutput
-from resgen_tts.models.loss_curve import LossCurve, scalars
+from resgen_tts.evaluation.loss_curve import LossCurve, scalars
 from resgen_tts.speech.alignment import Aligner, expand
 from resgen_tts.speech.corpus import CodeBatch, CodeBatches, PromptConfig
 from resgen_tts.speech.generator import SpeechGenerator

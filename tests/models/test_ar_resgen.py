@@ -10,7 +10,7 @@ from resgen_tts.common.errors import ConfigError, ResGenError
 from resgen_tts.core.draws import draw_uniform
 from resgen_tts.core.masking import suffix_mask
 from resgen_tts.core.schedule import SCHEDULES, num_hidden_slots
-from tests.models.autoregressive_toys import AR_RESGEN, DEPTH, DIM, FRAMES, LIKELIEST, masks, overfit, rng, toy_model
+from tests.models.toys import AR_RESGEN, DEPTH, DIM, FRAMES, LIKELIEST, masks, overfit, rng, toy_model
 
 
 def test_loss_of_one_standard_normal_is_its_closed_form():

@@ -16,7 +16,7 @@ from resgen_tts.models.direct_tokens import DirectTokens, DirectTokensConfig
 from resgen_tts.models.masked_tokens import MaskedTokens, MaskedTokensConfig
 from resgen_tts.models.maskgit_rvq import MaskgitRvqConfig
 from resgen_tts.models.trunk import TrunkConfig, measure_level_energy
-from tests.models.autoregressive_toys import DEPTH, FRAMES, SIZE, masks, overfit, rng, toy_space
+from tests.models.toys import DEPTH, FRAMES, SIZE, masks, overfit, rng, toy_space
 
 DIRECT = DirectTokensConfig(width=48, layers=2, heads=2, condition_dim=5)
 MASKGIT = MaskgitRvqConfig(width=48, layers=2, heads=2, condition_dim=5)

@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.core.sampler_config import SamplerConfig
-from tests.models.autoregressive_toys import (
+from tests.models.toys import (
     AR_RESGEN,
     DEPTH,
     FRAMES,

@@ -14,8 +14,8 @@ from resgen_tts.common.errors import ConfigError
 from resgen_tts.core.masking import current_level, draw_hidden_mask
 from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.core.schedule import SCHEDULES
-from tests.models.autoregressive_toys import DEPTH, SIZE, masks, overfit, rng
 from tests.models.test_direct_tokens import LIKELIEST, MASKGIT, know_nothing, regenerated, toy_model
+from tests.models.toys import DEPTH, SIZE, masks, overfit, rng
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -7,69 +7,20 @@ import pytest
 import torch
 
 from resgen_tts.common.errors import ConfigError, ResGenError
-from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.core.masking import draw_hidden_mask, suffix_mask
 from resgen_tts.core.sampler_config import GUIDED_QUANTITIES, SamplerConfig
 from resgen_tts.core.schedule import SCHEDULES
-from resgen_tts.models.resgen import ResGen, ResGenConfig
+from resgen_tts.models.resgen import ResGen
 from resgen_tts.models.trunk import measure_level_energy
+from tests.models.toys import RESGEN, masks, overfit, rng, toy_model, toy_space
 
-TOY = ResGenConfig(width=48, layers=2, heads=2, components=16, rank=6, condition_dim=5)
 MODE = SamplerConfig(steps=8, top_p=1e-6, temperature=0.0, choice_temperature=0.0)  # the likeliest codes
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def toy_space() -> CodeSpace:
-    books = torch.randn(3, 12, 6, generator=rng(7)) * torch.tensor([1.0, 0.5, 0.25])[:, None, None]
-    return CodeSpace(books, torch.tensor([0.4, 0.1, 0.02]))
-
-
-def stable_codes(space: CodeSpace, count: int) -> torch.Tensor:
-    """Codes that a greedy search gives back from their own sums, whatever set of levels is hidden."""
-    codes = space.quantize(torch.randn(1, 60 * count, 6, generator=rng(8)))
-    stable = torch.ones(codes.shape[1], dtype=torch.bool)
-    for pattern in range(1, 2**space.depth):
-        hidden = torch.tensor([bool(pattern >> level & 1) for level in range(space.depth)]).expand(codes.shape)
-        again = space.quantize(space.hidden_sum(codes, hidden), hidden, codes)
-        stable &= (again == codes).all(-1)[0]
-    return codes[0, stable][:count]
-
-
-def toy_model(config: ResGenConfig = TOY) -> tuple[ResGen, torch.Tensor, torch.Tensor]:
-    """A model, codes [8, 4, 3] and a condition that tells the items apart."""
-    space = toy_space()
-    codes = stable_codes(space, 32).reshape(8, 4, 3)
-    condition = torch.randn(8, 4, 5, generator=rng(9)) if config.condition_dim else torch.arange(8)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = ResGen(config, space, measure_level_energy(space, codes.reshape(-1, 3)))
-    return model, codes, condition
-
-
-def masks(batch: int = 8, frames: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.ones(batch, frames, dtype=torch.bool), torch.zeros(batch, frames, dtype=torch.bool)
-
-
-def overfit(model: ResGen, codes: torch.Tensor, condition: torch.Tensor | None, steps: int = 900) -> float:
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    first = None
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = 6e-3 * (1 - step / steps)
-        loss, _ = model.loss(codes, *masks(), condition, rng(step))
-        first = float(loss.detach()) if first is None else first
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    model.eval()
-    return first - float(loss.detach())
+RATE = 6e-3
 
 
 def test_loss_of_one_standard_normal_is_its_closed_form():
     """K = 1, all weights 0: NLL = (C/2) log 2 pi + |z|^2 / 2 of the normalized target, per dimension."""
-    model, codes, condition = toy_model(replace(TOY, components=1))
+    model, codes, condition = toy_model(replace(RESGEN, components=1))
     for parameter in model.head.parameters():
         torch.nn.init.zeros_(parameter)
     with torch.no_grad():
@@ -94,7 +45,7 @@ def test_loss_of_one_standard_normal_is_its_closed_form():
 def test_the_scale_of_what_is_hidden_is_that_of_the_data():
     space = toy_space()
     codes = torch.randint(0, 12, (50, 3), generator=rng(1))
-    model = ResGen(TOY, space, measure_level_energy(space, codes))
+    model = ResGen(RESGEN, space, measure_level_energy(space, codes))
     scale = model.hidden_scale(suffix_mask(torch.arange(4), 3))
     assert float(scale[0]) == 1
     finest = space.codebooks[2][codes[:, 2]]
@@ -105,9 +56,9 @@ def test_the_scale_of_what_is_hidden_is_that_of_the_data():
 
 
 def test_eight_items_are_learnt_and_regenerated_exactly():
-    model, codes, condition = toy_model(replace(TOY, condition_dropout=0.0))
+    model, codes, condition = toy_model(replace(RESGEN, condition_dropout=0.0))
     is_target, is_padding = masks()
-    assert overfit(model, codes, condition) > 1.5
+    assert overfit(model, codes, condition, 900, RATE) > 1.5
     made = model.generate(torch.zeros_like(codes), is_target, is_padding, condition, MODE, rng())
     assert torch.equal(made, codes)
     # A prompt is kept, and the rest follows it.
@@ -117,35 +68,35 @@ def test_eight_items_are_learnt_and_regenerated_exactly():
 
 
 def test_eight_classes_are_learnt_and_regenerated_exactly():
-    config = replace(TOY, condition_dim=0, num_classes=8, grid_width=2, condition_dropout=0.0)
+    config = replace(RESGEN, condition_dim=0, num_classes=8, grid_width=2, condition_dropout=0.0)
     model, codes, classes = toy_model(config)
-    overfit(model, codes, classes, steps=1000)
+    overfit(model, codes, classes, 1000, RATE)
     made = model.generate(torch.zeros_like(codes), *masks(), classes, MODE, rng())
     assert torch.equal(made, codes)
 
 
 @pytest.mark.parametrize("masking", ["level", "full_random"])
 def test_other_masks_train_and_regenerate_too(masking):
-    model, codes, condition = toy_model(replace(TOY, condition_dropout=0.0, masking=masking))
-    overfit(model, codes, condition, steps=600)
+    model, codes, condition = toy_model(replace(RESGEN, condition_dropout=0.0, masking=masking))
+    overfit(model, codes, condition, 600, RATE)
     made = model.generate(torch.zeros_like(codes), *masks(), condition, MODE, rng())
     assert float((made == codes).double().mean()) > 0.9
 
 
 def test_the_weighted_objective_is_the_plain_one_times_its_weights():
     """With the linear schedule every number of hidden codes weighs U, and a frame's whole z 1/n of it."""
-    model, codes, condition = toy_model(replace(TOY, condition_dropout=0.0, objective="elbo", schedule="linear"))
+    model, codes, condition = toy_model(replace(RESGEN, condition_dropout=0.0, objective="elbo", schedule="linear"))
     loss, logs = model.loss(codes[:1], *masks(1), condition[:1], rng(3))
     hidden = draw_hidden_mask("suffix", SCHEDULES["linear"], masks(1)[0], 3, rng(3))[0]
     nats = logs["nats_by_num_hidden"].sum() - 6 * model.hidden_scale(hidden[hidden.any(-1)]).log().sum()
     torch.testing.assert_close(loss, 12 / hidden.sum() * nats / 4 / 6, rtol=1e-4, atol=1e-4)
     for bad in ({"objective": "best"}, {"objective": "elbo", "schedule": "exponential"}):
         with pytest.raises(ConfigError, match=r"generator\.objective|never hides everything"):
-            replace(TOY, **bad)
+            replace(RESGEN, **bad)
 
 
 def test_seeds_reproduce_and_differ():
-    model, codes, condition = toy_model()
+    model, codes, condition = toy_model(RESGEN)
     config = SamplerConfig(steps=4)
     runs = [model.eval().generate(torch.zeros_like(codes), *masks(), condition, config, rng(s)) for s in (1, 1, 2)]
     assert torch.equal(runs[0], runs[1])
@@ -153,7 +104,7 @@ def test_seeds_reproduce_and_differ():
 
 
 def null_model() -> tuple[ResGen, torch.Tensor, torch.Tensor]:
-    model, codes, condition = toy_model()
+    model, codes, condition = toy_model(RESGEN)
     with torch.no_grad():
         model.trunk.conditioning.null_features.normal_(generator=rng(4))
     return model.eval(), codes, condition
@@ -175,8 +126,8 @@ def test_guidance_at_one_is_no_guidance_and_changes_things_elsewhere(on):
 
 
 def test_a_network_that_sees_fewer_levels_serves_as_the_null():
-    model, codes, condition = toy_model(replace(TOY, condition_dropout=0.0))
-    overfit(model, codes, condition, steps=500)
+    model, codes, condition = toy_model(replace(RESGEN, condition_dropout=0.0))
+    overfit(model, codes, condition, 500, RATE)
     calls = []
     model.trunk.register_forward_hook(lambda module, inputs, output: calls.append(inputs[1].sum(-1)))
     config = replace(MODE, guidance_null="levels", guidance_null_levels=2, guidance_start=1.3, guidance_end=1.3)
@@ -190,7 +141,7 @@ def test_a_network_that_sees_fewer_levels_serves_as_the_null():
 
 
 def test_guidance_is_refused_where_there_is_no_null():
-    model, codes, condition = toy_model(replace(TOY, condition_dropout=0.0))
+    model, codes, condition = toy_model(replace(RESGEN, condition_dropout=0.0))
     with pytest.raises(ConfigError, match="condition_dropout"):
         model.generate(codes, *masks(), condition, SamplerConfig(guidance_end=2.0), rng())
 
@@ -238,7 +189,7 @@ def test_a_padded_batch_has_the_loss_of_its_items_alone():
 
 
 def test_as_many_network_calls_as_steps_that_reveal_something():
-    model, codes, condition = toy_model()
+    model, codes, condition = toy_model(RESGEN)
     calls = []
     model.trunk.register_forward_hook(lambda *_: calls.append(1))
     model.eval().generate(codes, *masks(), condition, SamplerConfig(steps=64), rng())
@@ -248,7 +199,7 @@ def test_as_many_network_calls_as_steps_that_reveal_something():
 
 
 def test_a_model_gone_wrong_is_told_not_decoded():
-    model, codes, condition = toy_model()
+    model, codes, condition = toy_model(RESGEN)
     with torch.no_grad():
         model.head.shift.bias[0] = torch.nan
     with pytest.raises(ResGenError, match="MODEL_NONFINITE"):
@@ -256,7 +207,7 @@ def test_a_model_gone_wrong_is_told_not_decoded():
 
 
 def test_an_unconditional_model_trains():
-    model, codes, _ = toy_model(replace(TOY, condition_dim=0))
+    model, codes, _ = toy_model(replace(RESGEN, condition_dim=0))
     loss, _ = model.loss(codes, *masks(), None, rng())
     loss.backward()
     assert all(parameter.grad is not None for parameter in model.parameters() if parameter.numel())

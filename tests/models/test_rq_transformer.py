@@ -10,7 +10,7 @@ from resgen_tts.common.errors import ConfigError, ResGenError
 from resgen_tts.core.categorical import draw_code
 from resgen_tts.core.draws import draw_uniform
 from resgen_tts.core.sampler_config import SamplerConfig
-from tests.models.autoregressive_toys import (
+from tests.models.toys import (
     DEPTH,
     FRAMES,
     LIKELIEST,
