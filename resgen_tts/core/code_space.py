@@ -1,6 +1,7 @@
 """The frozen space that codes live in: residual codebooks, their sums, and re-quantization."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,16 +10,21 @@ from torch import Tensor
 _CHUNK_SCORES = 2**24  # scores held at once by a search: 64 MiB in fp32
 
 
-def nearest_code(vectors: Float[Tensor, "N C"], codebook: Float[Tensor, "V C"]) -> Int[Tensor, " N"]:
+def nearest_code(
+    vectors: Float[Tensor, "N C"], codebook: Float[Tensor, "V C"], half_norms: Float[Tensor, " V"] | None = None
+) -> Int[Tensor, " N"]:
     """Index of the nearest code of each vector, as one matrix product a chunk.
 
     ``argmin_v |x - e_v|^2 = argmax_v (x . e_v - |e_v|^2 / 2)``: the [N, V, C] difference is never formed. Never in
     mixed precision, which would find other codes.
+
+    Args:
+        half_norms: ``|e_v|^2 / 2``, where it is known already.
     """
     rows = max(1, _CHUNK_SCORES // codebook.shape[0])
     with torch.autocast(vectors.device.type, enabled=False):
-        offset = codebook.square().sum(-1) / 2  # [V]
-        found = [torch.addmm(-offset, chunk, codebook.T).argmax(-1) for chunk in vectors.split(rows)]
+        half_norms = codebook.square().sum(-1) / 2 if half_norms is None else half_norms
+        found = [torch.addmm(-half_norms, chunk, codebook.T).argmax(-1) for chunk in vectors.split(rows)]
     return torch.cat(found) if found else vectors.new_zeros(0, dtype=torch.long)
 
 
@@ -49,6 +55,11 @@ class CodeSpace:
     def dim(self) -> int:
         """Latent channels C."""
         return self.codebooks.shape[2]
+
+    @cached_property
+    def half_norms(self) -> Float[Tensor, "D V"]:
+        """``|e|^2 / 2`` of every code: what a search needs at every level of every step."""
+        return self.codebooks.square().sum(-1) / 2
 
     def embed(self, codes: Int[Tensor, "B T L"]) -> Float[Tensor, "B T L C"]:
         """Look up every code in its own level's table.
@@ -105,9 +116,12 @@ class CodeSpace:
             found = codes.reshape(batch * frames, self.depth).clone()
         for level, book in enumerate(self.codebooks):
             rows = slice(None) if wanted is None else wanted[:, level].nonzero().squeeze(1)
-            chosen = nearest_code(residual[rows], book)
+            part = residual[rows]
+            if not len(part):
+                continue
+            chosen = nearest_code(part, book, self.half_norms[level])
             found[rows, level] = chosen
-            residual[rows] = residual[rows] - book[chosen]
+            residual[rows] = part - book[chosen]
         return found.reshape(batch, frames, self.depth)
 
     def to(self, device: torch.device | str) -> "CodeSpace":

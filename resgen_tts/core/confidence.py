@@ -45,19 +45,21 @@ def search_by_confidence(
     scores = torch.full_like(offset, -torch.inf)
     # The largest offset at this level or below, among hidden slots; -inf where none is left.
     ahead = offset.masked_fill(~hidden, -torch.inf).flip(1).cummax(1).values.flip(1)
-    widest = 0 if num_kept is None else int(num_kept.max())
+    widest, fewest = (0, 0) if num_kept is None else (int(num_kept.max()), int(num_kept.min()))
+    known = 0
     is_open = hidden.any(1)
     for level, book in enumerate(code_space.codebooks):
         rows = (hidden[:, level] & is_open).nonzero().squeeze(1)
         if len(rows):
             part = residual[rows]
-            chosen = nearest_code(part, book)
+            chosen = nearest_code(part, book, code_space.half_norms[level])
             part = part - book[chosen]
             variance = code_space.level_variance[level].clamp_min(1e-12)
             fit = running[rows] - part.square().sum(-1) / (2 * code_space.dim * variance)
             codes[rows, level], residual[rows], running[rows] = chosen, part, fit
             scores[rows, level] = fit + offset[rows, level]
-        if level + 1 == depth or num_kept is None or widest == 0:
+        known += len(rows)
+        if level + 1 == depth or num_kept is None or known < fewest:
             continue
         best = scores.view(batch, -1).topk(min(widest, frames * depth), dim=1).values
         weakest = best.gather(1, (num_kept - 1).clamp_min(0)[:, None])  # -inf while fewer are known

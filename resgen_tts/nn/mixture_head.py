@@ -45,6 +45,7 @@ class MixtureHead(nn.Module):
             self.basis = nn.Parameter(torch.empty(dim, rank))
             nn.init.orthogonal_(self.basis)
             self.offset = nn.Parameter(torch.zeros(dim))
+        self._factor: tuple[tuple[int, int] | None, Tensor | None] = (None, None)  # of the basis, while sampling
         for layer in (self.log_weights, self.log_scale, self.shift):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
@@ -97,16 +98,23 @@ class MixtureHead(nn.Module):
             low = products(weight, states.flatten(0, 1).to(weight.dtype), component.flatten())
             mean = low.unflatten(0, component.shape) + bias[component]
             if not self.is_full_rank:
-                mean = mean @ self._orthonormal().T + self.offset
+                mean = mean.float() @ self._orthonormal().T + self.offset.float()
         return mean, self._log_scale(states), self._shift(states)
 
     def _orthonormal(self) -> Float[Tensor, "C h"]:
         """Q of M = QR with a positive diagonal of R, which makes it unique: no sign flips as M moves."""
         if self.is_full_rank:
             return self.basis
-        with torch.autocast(self.basis.device.type, enabled=False):
-            orthonormal, triangular = torch.linalg.qr(self.basis.float())
-        return orthonormal * torch.where(triangular.diagonal() < 0, -1.0, 1.0)
+        # Sampling asks several times a step, for a basis that does not move: it is factorized once a version.
+        version = None if torch.is_grad_enabled() else (self.basis.data_ptr(), self.basis._version)
+        if version is None or self._factor[0] != version:
+            with torch.autocast(self.basis.device.type, enabled=False):
+                orthonormal, triangular = torch.linalg.qr(self.basis.float())
+                orthonormal = orthonormal * torch.where(triangular.diagonal() < 0, -1.0, 1.0)
+            if version is None:
+                return orthonormal
+            self._factor = (version, orthonormal)
+        return self._factor[1]
 
     def _shift(self, states: Tensor) -> Tensor:
         with torch.autocast(states.device.type, enabled=False):  # an error here is scaled by 1 / a

@@ -178,3 +178,15 @@ def test_a_drawn_component_and_its_noise_have_the_law_of_the_mixture():
     directions = torch.randn(6, 8, generator=rng(9))
     pairs = zip((mine @ directions).T.detach(), (other @ directions).T.detach(), strict=True)
     assert min(ks_2samp(one, two).pvalue for one, two in pairs) > 1e-3
+
+
+def test_the_factor_kept_for_sampling_follows_the_weights():
+    head = toy_head(3)
+    states, component = torch.randn(1, 2, 10, generator=rng(1)), torch.tensor([[0, 3]])
+    with torch.no_grad():
+        before = head.component_mean(states, component)[0]
+        torch.testing.assert_close(head.component_mean(states, component)[0], before)
+        head.basis.normal_(generator=rng(2))
+        after = head.component_mean(states, component)[0]
+    assert not torch.allclose(before, after)
+    torch.testing.assert_close(head.component_mean(states, component)[0].detach(), after)
