@@ -123,6 +123,10 @@ def test_guidance_at_one_is_no_guidance_and_changes_things_elsewhere(on):
     # The formula itself at w = 1, not only the short cut around it:
     assert torch.equal(made(guidance_start=1.0 + 1e-9, guidance_end=1.0 + 1e-9), plain)
     assert not torch.equal(made(guidance_start=6.0, guidance_end=6.0), plain)
+    if on in ("components", "outputs"):  # at w = 0 only the null is left
+        null = model.trunk.conditioning.null_of(condition)
+        without = model.generate(torch.zeros_like(codes), *masks(), null, MODE, rng(5))
+        assert torch.equal(made(guidance_start=0.0, guidance_end=0.0), without)
 
 
 def test_a_network_that_sees_fewer_levels_serves_as_the_null():
@@ -213,3 +217,19 @@ def test_an_unconditional_model_trains():
     assert all(parameter.grad is not None for parameter in model.parameters() if parameter.numel())
     with pytest.raises(ValueError, match="conditioned by nothing, but was given classes"):
         model.loss(codes, *masks(), torch.arange(8), rng())
+
+
+def test_mixed_precision_changes_no_scale_and_no_search():
+    """Under autocast the products of the network are rounded; scales of targets and codes of sums must not be."""
+    model, codes, _ = toy_model(RESGEN)
+    hidden = draw_hidden_mask("suffix", SCHEDULES["circle"], masks()[0], 3, rng())
+    latents = torch.randn(8, 4, 6, generator=rng(1))
+    plain = model.hidden_scale(hidden), model.code_space.quantize(latents, hidden, codes)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model.hidden_scale(hidden), plain[0])
+        assert torch.equal(model.code_space.quantize(latents, hidden, codes), plain[1])
+        loss, _ = model.loss(codes, *masks(), torch.randn(8, 4, 5, generator=rng(9)), rng(3))
+    loss.backward()
+    assert loss.dtype == torch.float32 and all(
+        torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None
+    )
