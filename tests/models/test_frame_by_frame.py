@@ -120,6 +120,7 @@ def test_a_class_is_guided_against_no_class(config):
     model, codes, _ = toy_model(replace(config, condition_dim=0, num_classes=8))
     with torch.no_grad():
         model.trunk.transformer.modulation.project.weight.normal_(generator=rng(4))  # it starts at 0
+        model.trunk.conditioning.classes.weight.normal_(generator=rng(6))
     told, untold = torch.arange(8), torch.full((8,), 8)
 
     def made(classes, weight):
