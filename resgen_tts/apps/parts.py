@@ -49,3 +49,16 @@ def filled(module: Module, tensors: dict[str, torch.Tensor], folder: Path) -> Mo
     """The module with these weights, frozen and in eval mode."""
     load_into(module, tensors, str(folder))
     return module.eval().requires_grad_(False)
+
+
+def check_codebooks(started: torch.Tensor, what: str, folder: Path) -> None:
+    """Refuse a tokenizer that was stopped before its quantizer began.
+
+    Raises:
+        CheckpointError: its codebooks were never laid.
+    """
+    if not started:
+        raise CheckpointError(
+            f"{folder}: the codebooks of this {what} were never laid.",
+            hint="Train it for longer, or lower model.quantizer.warmup_vectors.",
+        )

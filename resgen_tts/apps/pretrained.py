@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from resgen_tts.apps.parts import filled, read_part, scheme_in
+from resgen_tts.apps.parts import check_codebooks, filled, read_part, scheme_in
 from resgen_tts.common.config import from_plain
 from resgen_tts.common.errors import CheckpointError
 from resgen_tts.core.code_space import CodeSpace
@@ -24,11 +24,7 @@ def load_mel_vae(folder: Path) -> MelVAE:
     """A trained Mel-VAE."""
     tensors, config = read_part(folder, "mel_vae")
     model = filled(MelVAE(from_plain(MelVAEConfig, config["model"])), tensors, folder)
-    if not model.quantizer.started:
-        raise CheckpointError(
-            f"{folder}: the codebooks of this Mel-VAE were never laid.",
-            hint="Train it for longer, or lower model.quantizer.warmup_vectors.",
-        )
+    check_codebooks(model.quantizer.started, "Mel-VAE", folder)
     return model
 
 

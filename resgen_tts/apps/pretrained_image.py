@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from resgen_tts.apps.parts import filled, read_part
+from resgen_tts.apps.parts import check_codebooks, filled, read_part, scheme_in
 from resgen_tts.common.config import from_plain
-from resgen_tts.common.errors import CheckpointError
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.image.generator import ImageGenerator
 from resgen_tts.tokenizers.image_vae import ImageVAE, ImageVAEConfig
@@ -14,11 +13,7 @@ def load_image_vae(folder: Path) -> ImageVAE:
     """A trained image VAE."""
     tensors, config = read_part(folder, "image_vae")
     model = filled(ImageVAE(from_plain(ImageVAEConfig, config["model"])), tensors, folder)
-    if not model.quantizer.started:
-        raise CheckpointError(
-            f"{folder}: the codebooks of this image VAE were never laid.",
-            hint="Train it for longer, or lower model.quantizer.warmup_vectors.",
-        )
+    check_codebooks(model.quantizer.started, "image VAE", folder)
     return model
 
 
@@ -28,6 +23,8 @@ def load_image_generator(folder: Path) -> ImageGenerator:
 
     tensors, config = read_part(folder, "image_generator")
     space = CodeSpace(tensors["codes_model.codebooks"], tensors["codes_model.level_variance"])
-    model = build_generator(config_of(config["scheme"], config["model"]), space, tensors["codes_model.level_energy"])
+    model = build_generator(
+        config_of(scheme_in(config, folder), config["model"]), space, tensors["codes_model.level_energy"]
+    )
     height, width = config["codes"]["grid"]
     return filled(ImageGenerator(model, (height, width), config["batches"]["conditional"]), tensors, folder)

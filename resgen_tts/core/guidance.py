@@ -18,9 +18,13 @@ from torch import Tensor
 from resgen_tts.core.sampler_config import SamplerConfig
 
 
-def guide(null: Tensor, cond: Tensor, weight: float) -> Tensor:
-    """``null + w * (cond - null)``; off at ``w = 1``. The paper's w is ours minus 1."""
-    return null + weight * (cond - null)
+def guide(null: Tensor, cond: Tensor, weight: float | Tensor) -> Tensor:
+    """``null + w * (cond - null)``, exactly ``cond`` at ``w = 1``. The paper's w is ours minus 1.
+
+    Args:
+        weight: one for all, or any that broadcast with the values.
+    """
+    return torch.lerp(null, cond, weight)
 
 
 def ramp(start: float, end: float, step: int, steps: int) -> float:

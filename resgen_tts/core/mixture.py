@@ -8,10 +8,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
-
-from resgen_tts.core.categorical import draw_index
 
 
 @dataclass(frozen=True)
@@ -99,10 +97,3 @@ def exact_nll(mixture: Mixture, target: Float[Tensor, "B T C"]) -> Float[Tensor,
     energy = mixture.log_weights.float() - squared_distances(mixture, target) / 2
     dim = target.shape[-1]
     return dim * mixture.log_scale.float() + dim / 2 * math.log(2 * math.pi) - torch.logsumexp(energy, dim=-1)
-
-
-def draw_component(
-    log_weights: Float[Tensor, "B T K"], top_p: float, uniform: Float[Tensor, "B T"]
-) -> Int[Tensor, "B T"]:
-    """Draw a component from the smallest set whose mass reaches ``top_p`` (method 7.1, steps 2a and 2b)."""
-    return draw_index(log_weights, top_p, uniform)

@@ -8,11 +8,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from resgen_tts.common.errors import ConfigError, ResGenError
+from resgen_tts.core.categorical import draw_index
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.core.draws import Rng, draw_normal, draw_uniform
 from resgen_tts.core.left_to_right import left_to_right
 from resgen_tts.core.masking import suffix_mask
-from resgen_tts.core.mixture import draw_component
 from resgen_tts.core.objective import by_num_hidden
 from resgen_tts.core.proposal import LatentProposal
 from resgen_tts.core.reveal import RevealState, reveal
@@ -99,6 +99,7 @@ class ArResGen(FrameByFrame):
     ) -> Int[Tensor, "B T D"]:
         """Fill the target frames one after another, each in ``config.steps`` reveal steps over its own levels."""
         weights = self.guidance_weights(config, is_target, condition)
+        space = self.code_space  # one for all frames: it keeps the norms of its codes
 
         def fill(state: Float[Tensor, "G O"], frame: int) -> Int[Tensor, "B D"]:
             weight = None if weights is None else weights[:, frame]
@@ -109,7 +110,7 @@ class ArResGen(FrameByFrame):
                     raise ResGenError(
                         f"the generator gave non-finite latents at frame {frame}.", code="MODEL_NONFINITE"
                     )
-                return LatentProposal(self.code_space, latents, inner.codes, inner.hidden_mask)
+                return LatentProposal(space, latents, inner.codes, inner.hidden_mask)
 
             here = slice(frame, frame + 1)
             return reveal(propose, codes[:, here], is_target[:, here], config, rng)[:, 0]
@@ -126,7 +127,7 @@ class ArResGen(FrameByFrame):
         visible = self.visible_input(inner.codes, inner.hidden_mask).repeat(copies, 1, 1)
         states = self.depth(state[:, None], visible, inner.hidden_mask.repeat(copies, 1, 1))
         log_weights = merge_guided(self.head.component_log_weights(states), weight)
-        component = draw_component(log_weights, config.top_p, draw_uniform(inner.is_drawn, (), rng))
+        component = draw_index(log_weights, config.top_p, draw_uniform(inner.is_drawn, (), rng))
         mean, scale = self.head.component_mean(states, component.repeat(copies, 1))
         noise = draw_normal(inner.is_drawn, (self.code_space.dim,), rng)
         drawn = merge_guided(mean, weight) + config.temperature * scale[: len(component), :, None] * noise

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.core.code_space import CodeSpace
-from resgen_tts.core.guidance import guidance_at
+from resgen_tts.core.guidance import guidance_at, guide
 from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.models.conditioning import Condition
 from resgen_tts.models.trunk import CodeGenerator, Trunk, TrunkConfig
@@ -93,4 +93,4 @@ def merge_guided(values: Float[Tensor, "G *rest"], weight: Float[Tensor, " B"] |
     if weight is None:
         return values
     cond, null = values.chunk(2)
-    return torch.lerp(null, cond, weight.to(values).view(-1, *[1] * (values.dim() - 1)))
+    return guide(null, cond, weight.to(values).view(-1, *[1] * (values.dim() - 1)))

@@ -8,11 +8,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from resgen_tts.common.errors import ConfigError, ResGenError
+from resgen_tts.core.categorical import draw_index
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.core.draws import Rng, draw_normal, draw_uniform
 from resgen_tts.core.guidance import guidance_at, guide, guide_gaussian, guide_hidden
 from resgen_tts.core.masking import check_masking, draw_hidden_mask, suffix_mask
-from resgen_tts.core.mixture import draw_component
 from resgen_tts.core.objective import by_num_hidden, check_objective, latent_weights
 from resgen_tts.core.proposal import LatentProposal, Proposal
 from resgen_tts.core.reveal import RevealState, reveal
@@ -124,7 +124,7 @@ class ResGen(CodeGenerator):
         unit = self.hidden_scale(state.hidden_mask[rows])[None]  # what a normalized latent is worth, [1, N]
         if weight == 1.0:
             states = self._states(state.codes, state.hidden_mask, condition, is_padding)[rows][None]
-            component = draw_component(head.component_log_weights(states), config.top_p, uniform)
+            component = draw_index(head.component_log_weights(states), config.top_p, uniform)
             mean, scale = head.component_mean(states, component)
             return _in_latent_units(mean, scale, unit, noise, config.temperature)[0]
         null_hidden = state.hidden_mask
@@ -148,7 +148,7 @@ class ResGen(CodeGenerator):
         log_weights = head.component_log_weights(states)
         if on != "hidden":
             log_weights = guide(head.component_log_weights(null), log_weights, weight)
-        component = draw_component(log_weights, config.top_p, uniform)
+        component = draw_index(log_weights, config.top_p, uniform)
         if on == "outputs":
             cond_parts, null_parts = head.component_outputs(states, component), head.component_outputs(null, component)
             mean, log_scale, shift = (guide(n, c, weight) for n, c in zip(null_parts, cond_parts, strict=True))

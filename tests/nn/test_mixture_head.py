@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from resgen_tts.core.mixture import draw_component, exact_nll, squared_distances, variational_nll
+from resgen_tts.core.categorical import draw_index
+from resgen_tts.core.mixture import exact_nll, squared_distances, variational_nll
 from resgen_tts.nn import mixture_head
 from resgen_tts.nn.mixture_head import MixtureHead
 
@@ -153,7 +154,7 @@ def test_a_drawn_component_and_its_noise_have_the_law_of_the_mixture():
     mixture = head(states)
     many = states.expand(1, draws, -1)
     uniform = torch.rand(1, draws, generator=rng(6), dtype=torch.double)
-    component = draw_component(head.component_log_weights(many), 1.0, uniform)
+    component = draw_index(head.component_log_weights(many), 1.0, uniform)
     mean, scale = head.component_mean(many, component)
     mine = (mean + scale[..., None] * torch.randn(mean.shape, generator=rng(7)))[0]
     a = mixture.log_scale.exp()[0, 0]

@@ -80,7 +80,7 @@ class Clock:
 
 PIECES = {  # piece: the functions that it is made of
     "head": [
-        (MixtureHead, "component_log_weights"), (MixtureHead, "component_mean"), (resgen_module, "draw_component")
+        (MixtureHead, "component_log_weights"), (MixtureHead, "component_mean"), (resgen_module, "draw_index")
     ],
     "quantisation": [(LatentProposal, "codes_at"), (LatentProposal, "ranked")],
     "ranking": [(reveal_module, "_best"), (reveal_module, "_random"), (reveal_module, "_offset")],
