@@ -81,8 +81,8 @@ class VocoderTask:
         """stft_weight * multi-resolution STFT distance + mel_weight * L1 of log-mels, both against the recording."""
         mel, wave = self._mel(batch)
         given = mel
-        if self.mel_vae is not None:
-            num_decoded = round(self.config.decoded_share * len(mel))
+        num_decoded = 0 if self.mel_vae is None else round(self.config.decoded_share * len(mel))
+        if num_decoded:
             given = torch.cat([self._decoded(mel[:num_decoded]), mel[num_decoded:]])
         made = model(given)
         distance = self.stft.to(wave.device)(made, wave)
