@@ -1,31 +1,13 @@
 """The frozen space that codes live in: residual codebooks, their sums, and re-quantization."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-_CHUNK_SCORES = 2**24  # scores held at once by a search: 64 MiB in fp32
-
-
-def nearest_code(
-    vectors: Float[Tensor, "N C"], codebook: Float[Tensor, "V C"], half_norms: Float[Tensor, " V"] | None = None
-) -> Int[Tensor, " N"]:
-    """Index of the nearest code of each vector, as one matrix product a chunk.
-
-    ``argmin_v |x - e_v|^2 = argmax_v (x . e_v - |e_v|^2 / 2)``: the [N, V, C] difference is never formed. Never in
-    mixed precision, which would find other codes.
-
-    Args:
-        half_norms: ``|e_v|^2 / 2``, where it is known already.
-    """
-    rows = max(1, _CHUNK_SCORES // codebook.shape[0])
-    with torch.autocast(vectors.device.type, enabled=False):
-        half_norms = codebook.square().sum(-1) / 2 if half_norms is None else half_norms
-        found = [torch.addmm(-half_norms, chunk, codebook.T).argmax(-1) for chunk in vectors.split(rows)]
-    return torch.cat(found) if found else vectors.new_zeros(0, dtype=torch.long)
+from resgen_tts.core.nearest import nearest_code
 
 
 @dataclass(frozen=True)
@@ -119,14 +101,22 @@ class CodeSpace:
             part = residual[rows]
             if not len(part):
                 continue
-            chosen = nearest_code(part, book, self.half_norms[level])
+            chosen = self.search(level, part)
             found[rows, level] = chosen
             residual[rows] = part - book[chosen]
         return found.reshape(batch, frames, self.depth)
 
+    def search(self, level: int, residual: Float[Tensor, "N C"]) -> Int[Tensor, " N"]:
+        """The codes of one level for what the coarser ones leave: here the nearest ones. Foreign codecs have other rules."""
+        return nearest_code(residual, self.codebooks[level], self.half_norms[level])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that the space is made of, by name: for saving. The inverse is ``code_space_from``."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
     def to(self, device: torch.device | str) -> "CodeSpace":
         """The same space on another device."""
-        return CodeSpace(self.codebooks.to(device), self.level_variance.to(device))
+        return type(self)(**{name: value.to(device) for name, value in self.tensors().items()})
 
     def _sum(self, codes: Tensor, wanted: Tensor) -> Tensor:
         self._check(codes)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from resgen_tts.core.code_space import CodeSpace, nearest_code
+from resgen_tts.core.code_space import CodeSpace
 
 
 def gumbel(uniform: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -52,7 +52,7 @@ def search_by_confidence(
         rows = (hidden[:, level] & is_open).nonzero().squeeze(1)
         if len(rows):
             part = residual[rows]
-            chosen = nearest_code(part, book, code_space.half_norms[level])
+            chosen = code_space.search(level, part)
             part = part - book[chosen]
             variance = code_space.level_variance[level].clamp_min(1e-12)
             fit = running[rows] - part.square().sum(-1) / (2 * code_space.dim * variance)

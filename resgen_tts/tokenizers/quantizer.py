@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
-from resgen_tts.core.code_space import CodeSpace, nearest_code
+from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.core.masking import suffix_mask
+from resgen_tts.core.nearest import nearest_code
 
 
 @dataclass(frozen=True, kw_only=True)

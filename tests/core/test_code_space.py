@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resgen_tts.core.code_space import CodeSpace, nearest_code
+from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.core.masking import suffix_mask
+from resgen_tts.core.nearest import nearest_code
 
 
 def toy_space(depth: int = 4, size: int = 7, dim: int = 3, seed: int = 0) -> CodeSpace:
@@ -77,7 +78,7 @@ def test_nearest_code_in_chunks_equals_one_search(monkeypatch):
     vectors = torch.randn(100, 4, generator=torch.Generator().manual_seed(3))
     book = torch.randn(9, 4, generator=torch.Generator().manual_seed(4))
     whole = nearest_code(vectors, book)
-    monkeypatch.setattr("resgen_tts.core.code_space._CHUNK_SCORES", 9 * 7)
+    monkeypatch.setattr("resgen_tts.core.nearest._CHUNK_SCORES", 9 * 7)
     assert torch.equal(nearest_code(vectors, book), whole)
     assert torch.equal(whole, torch.cdist(vectors, book).argmin(-1))
 
