@@ -44,6 +44,7 @@ def parse(
     if data is not None:
         parser.add_argument("--data", type=Path, required=True, help=data)
     parser.add_argument("--output", type=Path, required=True, help="run folder; a run that is there is continued")
+    parser.add_argument("--init", type=Path, help="trained part of the same sizes, whose weights the run starts from")
     for path in paths:
         parser.add_argument(f"--{path}", type=Path, required=True, help="folder that an earlier stage left")
     parser.add_argument("--train", type=TrainConfig, default=TrainConfig())
@@ -90,7 +91,12 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def fit_part(part: str, task, options, more: dict[str, Any]) -> None:
-    """Train, or go on training; the sections of ``options`` and ``more`` are saved with the weights."""
+    """Train, or go on training; the sections of ``options`` and ``more`` are saved with the weights.
+
+    Raises:
+        CheckpointError: the part of ``--init`` is broken, or another one.
+        ConfigError: it has other sizes.
+    """
     from resgen_tts.engine.loop import fit
 
     sections = {
@@ -99,6 +105,24 @@ def fit_part(part: str, task, options, more: dict[str, Any]) -> None:
         if hasattr(value, "__dataclass_fields__") and name != "config"
     }
     resolved = {"part": part, **sections, **more}
+    if options.init is not None:
+        resolved["init"] = start_from(options.init, part, task.model, resolved)
     count = sum(parameter.numel() for parameter in task.model.parameters())
     print(f"train {part}: {count / 1e6:.2f} M parameters, commit {commit_hash()}", file=sys.stderr)
     fit(task, options.train, options.output, resolved)
+
+
+def start_from(folder: Path, part: str, model, resolved: dict[str, Any]) -> str:
+    """Fill a model that will be trained with the weights of a finished part; returns the hash of its file."""
+    from resgen_tts.apps.parts import final_folder, read_part
+    from resgen_tts.common.config import from_plain
+    from resgen_tts.common.run_dir import sha256_file
+    from resgen_tts.engine.checkpoint import MODEL, load_into
+
+    tensors, config = read_part(folder, part)
+    if from_plain(type(model.config), config["model"]) != model.config:
+        raise ConfigError(f"--init {folder}: that {part} has other sizes than this run's model.")
+    if config.get("inventory") != resolved.get("inventory"):
+        raise ConfigError(f"--init {folder}: that {part} knows other text symbols than this run's data.")
+    load_into(model, tensors, str(folder))
+    return sha256_file(final_folder(folder) / MODEL)

@@ -107,7 +107,7 @@ class CodeSpace:
         return found.reshape(batch, frames, self.depth)
 
     def search(self, level: int, residual: Float[Tensor, "N C"]) -> Int[Tensor, " N"]:
-        """The codes of one level for what the coarser ones leave: here the nearest ones. Foreign codecs have other rules."""
+        """Codes of one level for what the coarser ones leave: here the nearest ones; another codec's rule may differ."""
         return nearest_code(residual, self.codebooks[level], self.half_norms[level])
 
     def tensors(self) -> dict[str, Tensor]:

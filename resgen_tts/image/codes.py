@@ -51,8 +51,8 @@ def write_codes(output: Path, splits: dict[str, PictureCodes], space: CodeSpace,
         for name, split in splits.items():
             tensors = {"codes": split.codes.to(small).contiguous(), "labels": split.labels.contiguous()}
             save_file(tensors, str(folder / f"{name}.safetensors"))
-        books = {"codebooks": space.codebooks, "level_variance": space.level_variance}
-        save_file({name: value.detach().cpu().clone() for name, value in books.items()}, str(folder / SPACE))
+        books = {name: value.detach().cpu().clone() for name, value in space.tensors().items()}
+        save_file(books, str(folder / SPACE))
         facts = {
             "depth": space.depth,
             "codebook_size": space.codebook_size,

@@ -1,6 +1,6 @@
 """What all schemes share: configuration, code embedding, condition and transformer over a frozen code space."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -104,15 +104,17 @@ class CodeGenerator(nn.Module):
     def __init__(self, config: TrunkConfig, code_space: CodeSpace, level_energy: Float[Tensor, " D"] | None = None):
         super().__init__()
         self.config = config
-        self.register_buffer("codebooks", code_space.codebooks.clone())
-        self.register_buffer("level_variance", code_space.level_variance.clone())
+        self._space_kind = type(code_space)
+        for name, value in code_space.tensors().items():
+            self.register_buffer(name, value.clone())
         energy = torch.full((code_space.depth,), 1 / code_space.depth) if level_energy is None else level_energy.clone()
         self.register_buffer("level_energy", energy)
 
     @property
     def code_space(self) -> CodeSpace:
         """The frozen space that codes live in."""
-        return CodeSpace(self.codebooks, self.level_variance)
+        kind = self._space_kind
+        return kind(**{item.name: getattr(self, item.name) for item in fields(kind)})
 
     def hidden_scale(self, hidden_mask: Bool[Tensor, "*shape D"]) -> Float[Tensor, "*shape"]:
         """Root mean square per dimension of the sum of the hidden embeddings; 1 where nothing is hidden.

@@ -1,5 +1,6 @@
 """What every tokenizer offers: waves to codes and back, and the space of its codes."""
 
+from math import log2
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
@@ -28,7 +29,13 @@ class Tokenizer(Protocol):
         ...
 
     def decode(
-        self, codes: Int[Tensor, "B T D"], lengths: Int[Tensor, " B"]
+        self, codes: Int[Tensor, "B T L"], lengths: Int[Tensor, " B"]
     ) -> tuple[Float[Tensor, "B N"], Int[Tensor, " B"]]:
-        """Waves of each row of codes, and how many samples each has."""
+        """Waves of each row of codes, and how many samples each has; fewer levels than D are the coarsest ones."""
         ...
+
+
+def bitrate_kbps(tokenizer: Tokenizer, depth: int | None = None) -> float:
+    """Kilobits per second of the first ``depth`` levels; all where left out."""
+    space = tokenizer.code_space
+    return tokenizer.frame_rate_hz * (space.depth if depth is None else depth) * log2(space.codebook_size) / 1000
