@@ -4,7 +4,7 @@ from pathlib import Path
 
 from resgen_tts.apps.parts import check_codebooks, filled, read_part, scheme_in
 from resgen_tts.common.config import from_plain
-from resgen_tts.core.code_space import CodeSpace
+from resgen_tts.core.space_kinds import code_space_from
 from resgen_tts.image.generator import ImageGenerator
 from resgen_tts.tokenizers.image_vae import ImageVAE, ImageVAEConfig
 
@@ -22,7 +22,7 @@ def load_image_generator(folder: Path) -> ImageGenerator:
     from resgen_tts.models.catalog import build_generator, config_of  # all schemes: not needed to load a tokenizer
 
     tensors, config = read_part(folder, "image_generator")
-    space = CodeSpace(tensors["codes_model.codebooks"], tensors["codes_model.level_variance"])
+    space = code_space_from(tensors, "codes_model.")
     model = build_generator(
         config_of(scheme_in(config, folder), config["model"]), space, tensors["codes_model.level_energy"]
     )

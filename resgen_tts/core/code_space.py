@@ -107,7 +107,7 @@ class CodeSpace:
         return found.reshape(batch, frames, self.depth)
 
     def search(self, level: int, residual: Float[Tensor, "N C"]) -> Int[Tensor, " N"]:
-        """Codes of one level for what the coarser ones leave: here the nearest ones; another codec's rule may differ."""
+        """Codes of one level for what the coarser ones leave: the nearest ones here; other codecs may differ."""
         return nearest_code(residual, self.codebooks[level], self.half_norms[level])
 
     def tensors(self) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import commit_hash, read_json, staged_folder, write_json
 from resgen_tts.core.code_space import CodeSpace
+from resgen_tts.core.space_kinds import code_space_from
 from resgen_tts.image.dataset import shuffled
 
 INFO, SPACE = "info.json", "code_space.safetensors"
@@ -82,8 +83,7 @@ def read_codes(folder: Path, split: str) -> PictureCodes:
 
 def read_code_space(folder: Path) -> CodeSpace:
     """The code space that the codes of a folder live in."""
-    tensors = _read(Path(folder) / SPACE)
-    return CodeSpace(tensors["codebooks"], tensors["level_variance"])
+    return code_space_from(_read(Path(folder) / SPACE))
 
 
 def read_info(folder: Path) -> dict[str, Any]:

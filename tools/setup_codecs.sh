@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Make .venv-codecs beside this checkout: EnCodec, DAC and Vocos as their authors published them, which our own code is
+# compared with. They hold protobuf below 3.20, so they have an environment of their own. It lies over .venv: it sees all
+# that is installed there, torch too, and has what is new or of another version. Run it as often as you like: a finished
+# environment costs a fraction of a second.
+#
+#   bash tools/setup_codecs.sh [--force]     --force makes it anew
+set -euo pipefail
+
+here="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
+root="$(dirname -- "$here")"
+first="$root/.venv/bin/python"
+venv="$root/.venv-codecs"
+python="$venv/bin/python"
+marker="$venv/.resgen_tts_ready"
+log="$venv/.setup.log"
+packages=(torchaudio encodec descript-audio-codec vocos)
+trap 'echo "setup_codecs: line $LINENO failed; log: $log" >&2' ERR
+
+say() { echo "setup_codecs: $*" >&2; }
+
+fingerprint() { # of everything that decides what is in there, the environment below it among that
+  { bash "$here/setup_env.sh" --fingerprint
+    cat -- "$here/constraints-codecs.txt" "$here/setup_codecs.sh"; } | sha256sum | cut -d' ' -f1
+}
+
+make_venv() {
+  "$first" -m venv --clear --without-pip -- "$venv"
+  echo '*' >"$venv/.gitignore"
+  # Behind its own packages, those of .venv, and what their own .pth files add: the project itself.
+  "$python" - "$("$first" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')" <<'PYTHON'
+import pathlib, sys, sysconfig
+
+line = f"import site; site.addsitedir({sys.argv[1]!r})\n"
+pathlib.Path(sysconfig.get_paths()["purelib"], "below.pth").write_text(line, encoding="utf-8")
+PYTHON
+}
+
+install_packages() {
+  # The pins of .venv hold here too, but where these packages ask for others: pip refuses two pins of one name. Torch is
+  # there already, of whichever build.
+  local otherwise
+  otherwise="$(sed -n 's/^\([a-z][a-z0-9-]*\)==.*/\1/p' -- "$here/constraints-codecs.txt" | paste -sd'|')"
+  { grep -vE "^(torch|$otherwise)==" -- "$here/constraints.txt"
+    cat -- "$here/constraints-codecs.txt"; } >"$venv/constraints.txt"
+  "$python" -m pip install --disable-pip-version-check --no-input -c "$venv/constraints.txt" "${packages[@]}" \
+    </dev/null >>"$log" 2>&1
+}
+
+works() { # torchaudio's wheel is linked with CUDA: without the hook only a CUDA build of torch can import it
+  "$python" - >>"$log" 2>&1 <<'PYTHON'
+from resgen_tts.common.torchaudio_hook import install
+
+install()
+import dac, encodec, torchaudio, transformers, vocos
+PYTHON
+}
+
+force=""
+case "${1:-}" in
+  "") ;;
+  --force) force=1 ;;
+  -h | --help) sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+  *) say "unknown option: $1 (see --help)"; exit 2 ;;
+esac
+
+bash "$here/setup_env.sh"
+if command -v flock >/dev/null; then # two terminals, one checkout
+  exec 9>"$root/.venv.lock"
+  flock -n 9 || { say "waiting for another set-up of this checkout"; flock 9; }
+fi
+if [[ -z "$force" && -x "$python" && -f "$marker" && "$(<"$marker")" == "$(fingerprint)" ]]; then exit 0; fi
+
+started=$SECONDS
+make_venv
+: >"$log"
+say "installing ${packages[*]} over .venv; progress: $log"
+if ! install_packages || ! works; then
+  tail -n 15 -- "$log" >&2
+  say "stopped; the whole log is $log."
+  exit 1
+fi
+fingerprint >"$marker.tmp"
+mv -f -- "$marker.tmp" "$marker"
+say "ready in $((SECONDS - started)) s: $venv"
