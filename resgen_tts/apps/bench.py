@@ -1,12 +1,12 @@
 """The verb ``bench``: the ways of generating codes side by side, fresh ones for speed and trained ones for quality."""
 
 import argparse
-import re
 import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from resgen_tts.apps.options import underscored
 from resgen_tts.common.errors import ConfigError
 
 WHAT = ("schemes",)
@@ -54,10 +54,7 @@ def main(arguments: list[str]) -> None:
     from resgen_tts.apps.bench_speed import SpeedOptions
     from resgen_tts.core.sampler_config import SamplerConfig
 
-    options = _parser().parse_args(
-        # Options may be written with dashes or underscores.
-        [re.sub(r"^--[a-z][a-z-]*", lambda m: "--" + m[0][2:].replace("-", "_"), a) for a in arguments[1:]]
-    )
+    options = _parser().parse_args(underscored(arguments[1:]))
     given = {**vars(options), "checkpoints": tuple(options.checkpoints)}
     speed = SpeedOptions(**{field.name: given[field.name] for field in fields(SpeedOptions)})
     sampler = SamplerConfig(**{name: given[name] for name in _SAMPLER})

@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import re
 import sys
 import traceback
 
@@ -11,15 +10,18 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "synth": ("synth", "synth", "speak a text in the voice of a reference recording"),
     "text": ("text", "prepare_text", "normalise transcripts and collect the symbol inventory"),
     "train": ("train", "main", "train one part of the system"),
-    "encode": ("encode", "encode", "turn a corpus into shards of codes"),
+    "encode": ("file_codes", "encode_main", "turn a recording into codes, or a corpus into shards of codes"),
+    "decode": ("file_codes", "decode_main", "turn a recording's codes back into sound"),
     "encode-images": ("encode_images", "encode_images", "turn pictures into codes"),
     "align": ("encode", "align", "add durations to encoded shards"),
     "synthesize-list": ("synthesize", "synthesize_list", "speak all items of an evaluation"),
     "score": ("score", "main", "score an evaluation's waves"),
+    "score-tokenizer": ("score_tokenizer", "main", "score a tokenizer's copies of recordings, depth by depth"),
+    "score-image-tokenizer": ("score_image_tokenizer", "score_image_tokenizer", "the same for pictures"),
     "bench": ("bench", "main", "measure the schemes of generating codes beside one another"),
     "export": ("export", "export", "put the trained parts into one folder"),
 }
-_OWN_PARSERS = {"synth", "train", "score", "bench"}
+_OWN_PARSERS = {"synth", "train", "encode", "decode", "score", "score-tokenizer", "bench"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: resgen-tts VERB [options]\n\n" + "\n".join(f"  {v:16} {h}" for v, (_, _, h) in VERBS.items()))
+        print("usage: resgen-tts VERB [options]\n\n" + "\n".join(f"  {v:21} {h}" for v, (_, _, h) in VERBS.items()))
         return 0 if arguments else 2
     if arguments[0] == "--version":
         print(__version__)
@@ -68,11 +70,9 @@ def _call(verb: str, arguments: list[str]) -> None:
     if verb in _OWN_PARSERS:
         function(arguments)
         return
-    from jsonargparse import auto_cli
+    from resgen_tts.apps.options import call
 
-    # Options may be written with dashes or underscores.
-    underscored = [re.sub(r"^--[a-z][a-z-]*", lambda m: "--" + m[0][2:].replace("-", "_"), a) for a in arguments]
-    auto_cli(function, args=underscored, as_positional=False, prog=f"resgen-tts {verb}")
+    call(function, arguments, verb)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,20 @@ from typing import Any
 from resgen_tts.apps.parts import check_codebooks, filled, read_part, scheme_in
 from resgen_tts.common.config import from_plain
 from resgen_tts.common.errors import CheckpointError
-from resgen_tts.core.code_space import CodeSpace
+from resgen_tts.common.run_dir import read_json
+from resgen_tts.core.space_kinds import code_space_from
 from resgen_tts.models.catalog import config_of
 from resgen_tts.speech.alignment import Aligner, AlignerConfig
 from resgen_tts.speech.generator import SpeechGenerator, SpeechGeneratorConfig
 from resgen_tts.speech.synthesizer import Synthesizer
 from resgen_tts.speech.text.symbols import Inventory
+from resgen_tts.tokenizers.bigvgan import BigVGAN
+from resgen_tts.tokenizers.griffin_lim import GriffinLim
+from resgen_tts.tokenizers.log_mel import MelConfig
 from resgen_tts.tokenizers.mel_tokenizer import MelTokenizer
 from resgen_tts.tokenizers.mel_vae import MelVAE, MelVAEConfig
-from resgen_tts.tokenizers.vocoder import GriffinLim, Vocoder, VocoderConfig
+from resgen_tts.tokenizers.vocoder import Vocoder
+from resgen_tts.tokenizers.vocoder_kinds import vocoder_of
 
 PARTS = ("mel_vae", "vocoder", "generator")  # folders of a whole system
 GRIFFIN_LIM = "griffin_lim"  # in the place of a vocoder's folder
@@ -28,10 +33,25 @@ def load_mel_vae(folder: Path) -> MelVAE:
     return model
 
 
-def load_vocoder(folder: Path) -> Vocoder:
-    """A trained vocoder."""
+def load_vocoder(folder: Path) -> Vocoder | BigVGAN:
+    """A vocoder that was trained here, or converted."""
     tensors, config = read_part(folder, "vocoder")
-    return filled(Vocoder(from_plain(VocoderConfig, config["model"])), tensors, folder)
+    return filled(vocoder_of(config), tensors, folder)
+
+
+def load_vocoder_or(name: Path | str, mel: MelConfig) -> Vocoder | BigVGAN | GriffinLim:
+    """The vocoder of a folder, or Griffin-Lim by its name on the given mel."""
+    return GriffinLim(mel) if str(name) == GRIFFIN_LIM else load_vocoder(Path(name))
+
+
+def load_wave_codec(folder: Path) -> "WaveCodec":
+    """A trained waveform codec."""
+    from resgen_tts.tokenizers.wave_codec import WaveCodec, WaveCodecConfig
+
+    tensors, config = read_part(folder, "codec")
+    model = filled(WaveCodec(from_plain(WaveCodecConfig, config["model"])), tensors, folder)
+    check_codebooks(model.quantizer.started, "codec", folder)
+    return model
 
 
 def load_aligner(folder: Path) -> tuple[Aligner, Inventory]:
@@ -44,7 +64,7 @@ def load_generator(folder: Path) -> tuple[SpeechGenerator, Inventory]:
     """A trained generator and the symbols that it knows."""
     tensors, config = read_part(folder, "generator")
     scheme = scheme_in(config, folder)
-    space = CodeSpace(tensors["generator.codebooks"], tensors["generator.level_variance"])
+    space = code_space_from(tensors, "generator.")
     plain = config["model"]
     sizes = SpeechGeneratorConfig(
         aligner=from_plain(AlignerConfig, plain["aligner"]),
@@ -59,7 +79,7 @@ def load_system(mel_vae: Path, vocoder: Path, generator: Path) -> Synthesizer:
     """Tokenizer, vocoder and generator as one synthesizer; ``vocoder`` may be the name ``griffin_lim``."""
     model, inventory = load_generator(generator)
     tokenizer = load_mel_vae(mel_vae)
-    wave_maker = GriffinLim(tokenizer.config.mel) if str(vocoder) == GRIFFIN_LIM else load_vocoder(vocoder)
+    wave_maker = load_vocoder_or(vocoder, tokenizer.config.mel)
     return Synthesizer(MelTokenizer(tokenizer, wave_maker), model, inventory)
 
 
@@ -70,14 +90,16 @@ def load_exported(folder: Path) -> Synthesizer:
         CheckpointError: MODEL_MISSING where the folder or one of its parts is not there.
     """
     folder = Path(folder)
-    missing = [part for part in PARTS if not (folder / part).is_dir()]
+    card = folder / "model.json"
+    plain = card.is_file() and read_json(card).get("vocoder") == GRIFFIN_LIM
+    missing = [part for part in PARTS if not (folder / part).is_dir() and not (plain and part == "vocoder")]
     if missing:
         raise CheckpointError(
             f"{folder} is not an exported model: {', '.join(missing)} missing.",
             code="MODEL_MISSING",
             hint="Pass the folder that the recipe's last stage wrote, e.g. exp/mini/model.",
         )
-    return load_system(*(folder / part for part in PARTS))
+    return load_system(folder / "mel_vae", Path(GRIFFIN_LIM) if plain else folder / "vocoder", folder / "generator")
 
 
 def inventory_of(config: dict[str, Any]) -> Inventory:

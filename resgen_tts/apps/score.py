@@ -1,13 +1,13 @@
 """The verb ``score``: a synth folder in, figures, tables, pictures and a page to listen to out."""
 
 import datetime
-import re
 import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from resgen_tts.apps.options import underscored
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.run_dir import commit_hash, hardware_line, write_json, write_text
 from resgen_tts.evaluation.page import html_page
@@ -122,16 +122,10 @@ def main(arguments: list[str]) -> None:
 
     parser = ArgumentParser(prog="resgen-tts score", description=ScoreArguments.__doc__)
     parser.add_class_arguments(ScoreArguments, as_positional=False)
-    # Options may be written with dashes or underscores.
-    parsed = parser.parse_args([re.sub(r"^--[a-z][a-z-]*", _underscored, argument) for argument in arguments])
-    options = ScoreArguments(**parsed.as_dict())
+    options = ScoreArguments(**parser.parse_args(underscored(arguments)).as_dict())
     report = run(options)
     rates = ", ".join(f"{name} {100 * system.wer.value:.1f} %" for name, system in report.systems.items())
     sys.stderr.write(f"{options.output / PAGE_FILE}: {report.used} items, WER {rates}, seed {report.seed}\n")
-
-
-def _underscored(option: re.Match[str]) -> str:
-    return "--" + option[0][2:].replace("-", "_")
 
 
 def _vocabulary_notes(folder: SynthFolder, recognizer: PocketSphinx) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from resgen_tts.common.errors import AudioError, DataError
-from resgen_tts.evaluation.reconstruction import length_ratio, log_mel, mel_l1
+from resgen_tts.evaluation.reconstruction import STFT_SIZES, length_ratio, log_mel, mel_l1, spectral_distance
 from resgen_tts.evaluation.speed import summarize_speed
 from resgen_tts.evaluation.waves import is_silent, read_wave, wave_seconds
 
@@ -40,6 +40,36 @@ def test_log_mel_agrees_with_librosa():
         y=wave, sr=RATE, n_fft=1024, hop_length=256, n_mels=80, power=1.0, pad_mode="constant"
     )
     np.testing.assert_allclose(log_mel(wave), np.log(np.maximum(power, 1e-5)).T, atol=1e-4)
+
+
+def test_spectral_distance_agrees_with_plain_loops():
+    wave, copy = noise(0.3), noise(0.3, seed=1)[:4500]
+    convergence, log_magnitude = [], []
+    for size in STFT_SIZES:
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+        spectra = []
+        for each in (wave[:4500], copy):
+            each = np.concatenate([np.zeros(size // 2), each, np.zeros(size // 2)])
+            starts = range(0, len(each) - size + 1, size // 4)
+            spectra.append(np.array([np.abs(np.fft.rfft(each[start : start + size] * window)) for start in starts]))
+        truth, made = spectra
+        convergence.append(np.sqrt(((truth - made) ** 2).sum()) / np.sqrt((truth**2).sum()))
+        log_magnitude.append(np.abs(np.log(truth.clip(1e-5)) - np.log(made.clip(1e-5))).mean())
+    found = spectral_distance(wave, copy)
+    assert found.convergence == pytest.approx(np.mean(convergence), rel=1e-4)
+    assert found.log_magnitude == pytest.approx(np.mean(log_magnitude), rel=1e-4)
+
+
+def test_spectral_distances_with_closed_forms():
+    wave = noise(0.5)
+    same, half = spectral_distance(wave, wave), spectral_distance(wave, wave / 2)
+    assert same.convergence == same.log_magnitude == 0
+    assert half.convergence == pytest.approx(0.5, abs=1e-5)
+    assert half.log_magnitude == pytest.approx(np.log(2), abs=1e-4)
+    assert spectral_distance(wave, np.zeros_like(wave)).convergence == pytest.approx(1)
+    with pytest.raises(AudioError) as caught:
+        spectral_distance(np.zeros_like(wave), wave)
+    assert caught.value.code == "AUDIO_SILENT"
 
 
 def test_very_short_waves_have_a_mel():
