@@ -1,73 +1,24 @@
 """Probabilistic residual vector quantization (PRVQ): codebooks that move by soft assignment."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from resgen_tts.common.errors import ConfigError
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.core.masking import suffix_mask
-from resgen_tts.core.nearest import nearest_code
+from resgen_tts.tokenizers.level_report import usage
+from resgen_tts.tokenizers.quantizer_config import QuantizerConfig
+from resgen_tts.tokenizers.quantizer_start import residual_k_means
+from resgen_tts.tokenizers.quantizer_statistics import (
+    QuantizerStatistics,
+    collect_statistics,
+    latents_of_ranks,
+    sum_over_ranks,
+)
 
-
-@dataclass(frozen=True, kw_only=True)
-class QuantizerConfig:
-    """Residual codebooks and how they learn."""
-
-    depth: int = 12  # levels D, one codebook each
-    codebook_size: int = 256  # codes per level V
-    dim: int = 64  # latent channels C
-    # Of the running averages, per accepted step. In a short run the latents move fast: 0.96 used 79-98 % of the codes
-    # of each level after 870 steps, 0.99 only 56-98 %. RQ-VAE's 0.99 suits long runs.
-    decay: float = 0.96
-    softness: float = 1.0  # the variance of the assignments is this times sigma^2; 0 = nearest code only (EMA-VQ)
-    warmup_vectors: int = 4096  # latents that pass unquantized before the codebooks are laid through them
-    lloyd_rounds: int = 10  # k-means rounds of that start, per level
-    dead_share: float = 0.05  # a code used less often than this share of an even use is moved to the data
-
-    def __post_init__(self):
-        if self.depth < 1 or self.codebook_size < 2 or self.dim < 1:
-            raise ConfigError(
-                "quantizer needs depth >= 1, codebook_size >= 2, dim >= 1, "
-                f"got {self.depth}, {self.codebook_size}, {self.dim}"
-            )
-        if not 0 <= self.decay < 1:
-            raise ConfigError(f"quantizer.decay must lie in [0, 1), got {self.decay}")
-        if self.softness < 0:
-            raise ConfigError(f"quantizer.softness must not be negative, got {self.softness}")
-        if self.warmup_vectors < self.codebook_size:
-            raise ConfigError(
-                f"quantizer.warmup_vectors must be at least codebook_size = {self.codebook_size}, "
-                f"got {self.warmup_vectors}"
-            )
-        if self.lloyd_rounds < 0 or not 0 <= self.dead_share < 1:
-            raise ConfigError(
-                f"quantizer needs lloyd_rounds >= 0 and 0 <= dead_share < 1, got {self.lloyd_rounds}, {self.dead_share}"
-            )
-
-
-@dataclass  # not frozen: Lightning Fabric rewrites what a forward pass returns
-class QuantizerStatistics:
-    """Sums over the real frames of one batch: all that an update needs. Those of two batches add up."""
-
-    frames: Float[Tensor, ""]  # frames counted
-    soft_counts: Float[Tensor, "D V"]  # sum of q_d(v)
-    soft_sums: Float[Tensor, "D V C"]  # sum of q_d(v) r_d
-    soft_squares: Float[Tensor, " D"]  # sum of q_d(v) |r_d - e(v; d)|^2 over v
-    hard_counts: Float[Tensor, "D V"]  # times each code was chosen
-    level_squares: Float[Tensor, " D"]  # sum of |h_d|^2, the residual after level d
-    latents: Float[Tensor, "N C"]  # the latents themselves, for the start and for codes that die
-
-    def to_dict(self) -> dict[str, Tensor]:
-        """Named tensors, for a step's outputs."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
-
-    def __add__(self, other: "QuantizerStatistics") -> "QuantizerStatistics":
-        mine, theirs = self.to_dict(), other.to_dict()
-        joined = {name: mine[name] + theirs[name] for name in mine if name != "latents"}
-        return QuantizerStatistics(**joined, latents=torch.cat([self.latents, other.latents]))
+__all__ = ["PRVQ", "QuantizerConfig", "QuantizerOutput", "QuantizerStatistics", "usage"]
 
 
 @dataclass  # not frozen: Lightning Fabric rewrites what a forward pass returns
@@ -76,7 +27,8 @@ class QuantizerOutput:
 
     quantized: Float[Tensor, "B T C"]  # straight-through: value of the chosen levels' sum, gradient of the latents
     codes: Int[Tensor, "B T D"]
-    commitment: Float[Tensor, ""]  # mean |z - sum_d e(c_d; d)|^2 per frame and dimension
+    commitment: Float[Tensor, ""]  # mean |z - sum_d e(c_d; d)|^2 per frame and dimension, or its mean over prefixes
+    codebook_loss: Float[Tensor, ""]  # L(psi) per frame where the codebooks learn by gradient, else zero
     statistics: QuantizerStatistics = field(repr=False)
 
 
@@ -86,25 +38,35 @@ class PRVQ(nn.Module):
     For latents z with greedy codes c* the target of level d is what all *other* levels leave,
     ``r_d = z - sum_{d' != d} e(c*_d'; d')``, the responsibilities are
     ``q_d(v) = softmax_v(-|r_d - e(v; d)|^2 / (2 sigma_d^2))`` and the loss is
-    ``L = sum_d E_q |r_d - e(v; d)|^2 / (2 sigma_d^2)``. It is minimised in closed form over running averages:
-    ``N_v <- decay N_v + (1 - decay) sum q,  S_v <- decay S_v + (1 - decay) sum q r,  e = S / N``, and sigma_d^2 is the
-    running mean of the squared residual per dimension, the maximum-likelihood value of the same loss.
+    ``L(psi) = sum_d E_q |r_d - e(v; d)|^2 / (2 sigma_d^2)`` with z, c* and q held. sigma_d^2 is the running mean of the
+    squared residual per dimension, the maximum-likelihood value of the same loss. The codebooks follow it (method A1)
+
+    * by ``update = "ema"``, in closed form over running averages:
+      ``N_v <- decay N_v + (1 - decay) sum q,  S_v <- decay S_v + (1 - decay) sum q r,  e = S / N``;
+    * by ``update = "gradient"``: they are a parameter, the forward pass returns L(psi) as ``codebook_loss``, and the
+      training task adds it to its own. Data parallelism weights every rank's mean alike, as of any loss, while
+      running averages are those of the joined batch whatever each rank's share.
+
     Source: CLaM-TTS (arXiv:2404.02781), taken over by ResGen (arXiv:2412.10208).
 
-    ``forward`` only reads. ``update`` moves the codebooks; the training task calls it once a step was accepted, so a
-    refused step changes nothing. Until ``warmup_vectors`` latents were seen they pass unquantized; then the codebooks
-    are laid through them level by level by k-means.
+    ``forward`` only reads. ``update`` moves the running averages; the training task calls it once a step was accepted,
+    so a refused step changes nothing. Until ``warmup_vectors`` latents were seen they pass unquantized; then the
+    codebooks are laid through them level by level by k-means.
     """
 
     def __init__(self, config: QuantizerConfig):
         super().__init__()
         self.config = config
         depth, size, dim = config.depth, config.codebook_size, config.dim
-        self.register_buffer("codebooks", torch.zeros(depth, size, dim))
+        if config.update == "gradient":
+            self.codebooks = nn.Parameter(torch.zeros(depth, size, dim))
+        else:
+            self.register_buffer("codebooks", torch.zeros(depth, size, dim))
         self.register_buffer("level_variance", torch.ones(depth))  # after level d, per dimension (A10)
         self.register_buffer("soft_variance", torch.ones(depth))  # sigma_d^2 of the responsibilities
-        self.register_buffer("mean_counts", torch.zeros(depth, size))  # N
-        self.register_buffer("mean_sums", torch.zeros(depth, size, dim))  # S
+        if config.update == "ema":
+            self.register_buffer("mean_counts", torch.zeros(depth, size))  # N
+            self.register_buffer("mean_sums", torch.zeros(depth, size, dim))  # S
         self.register_buffer("mean_use", torch.zeros(depth, size))  # running share of each code among the chosen
         self.register_buffer("recent", torch.zeros(config.warmup_vectors, dim))  # latents of the start
         self.register_buffer("num_recent", torch.zeros((), dtype=torch.long))
@@ -113,8 +75,8 @@ class PRVQ(nn.Module):
 
     @property
     def code_space(self) -> CodeSpace:
-        """The codebooks as a generator sees them; a view, not a copy."""
-        return CodeSpace(self.codebooks, self.level_variance)
+        """The codebooks as a generator sees them; a view, not a copy, and without a gradient."""
+        return CodeSpace(self.codebooks.detach(), self.level_variance)
 
     def forward(
         self,
@@ -126,160 +88,126 @@ class PRVQ(nn.Module):
 
         Args:
             latents: z.
-            is_padding: frames that enter neither the commitment nor the statistics.
+            is_padding: frames that enter neither the losses nor the statistics.
             num_levels: coarsest levels whose sum is given on, per item, 1..D (quantizer dropout); all where left out.
-                Commitment and statistics always use all levels.
+                Losses and statistics always use all levels.
         """
         with torch.autocast(latents.device.type, enabled=False):
             latents = latents.float()
-            real = latents.detach() if is_padding is None else latents.detach()[~is_padding][None]
             space = self.code_space
             codes = space.quantize(latents.detach())
-            chosen = codes.reshape(1, -1, space.depth) if is_padding is None else codes[~is_padding][None]
-            statistics = self._statistics(real.reshape(-1, space.dim), chosen[0])
+            is_real = torch.ones_like(codes[..., 0], dtype=torch.bool) if is_padding is None else ~is_padding
+            variance = self.config.softness * self.soft_variance if self.config.softness > 0 else None
+            statistics = collect_statistics(latents.detach()[is_real], codes[is_real], space.codebooks, variance)
+            codebook_loss = self._codebook_loss(statistics)
             if not bool(self.started):
-                return QuantizerOutput(latents, codes, latents.new_zeros(()), statistics)
-            # Final sum only, as CLaM-TTS: |z - sum_d e|^2. Pulling every prefix (RQ-VAE) was not needed for depth
-            # dropout, which trains the decoder on prefixes instead.
-            total = space.total(codes)
-            distance = (latents - total).square().mean(-1)  # [B, T]
-            weight = torch.ones_like(distance) if is_padding is None else (~is_padding).to(distance)
-            commitment = (distance * weight).sum() / weight.sum().clamp(min=1)
-            if num_levels is not None:
+                return QuantizerOutput(latents, codes, latents.new_zeros(()), codebook_loss, statistics)
+            commitment = (self._pull(latents, codes) * is_real).sum() / statistics.frames.clamp(min=1)
+            if num_levels is None:
+                total = space.total(codes)
+            else:
                 hidden = suffix_mask((space.depth - num_levels)[:, None].expand(codes.shape[:2]), space.depth)
                 total = space.visible_sum(codes, hidden)
             quantized = latents + (total - latents).detach()
-        return QuantizerOutput(quantized, codes, commitment, statistics)
+        return QuantizerOutput(quantized, codes, commitment, codebook_loss, statistics)
 
-    @torch.no_grad()
-    def _statistics(self, latents: Tensor, codes: Tensor) -> QuantizerStatistics:
-        """Sums over [N, C] latents with greedy codes [N, D]."""
-        config, books = self.config, self.codebooks
-        hard = torch.zeros_like(self.mean_counts)
-        hard.scatter_add_(1, codes.T, torch.ones_like(codes.T, dtype=hard.dtype))
-        counts, sums = torch.zeros_like(self.mean_counts), torch.zeros_like(self.mean_sums)
-        soft_squares, level_squares = torch.zeros_like(self.soft_variance), torch.zeros_like(self.level_variance)
-        remainder = latents - self.code_space.total(codes[None])[0]
-        left = latents  # h_d
-        for level, book in enumerate(books):
-            embedded = book[codes[:, level]]
-            left = left - embedded
-            level_squares[level] = left.square().sum()
-            r = remainder + embedded  # r_d: what all other levels leave, finer ones too
-            distance = r.square().sum(-1, keepdim=True) - 2 * r @ book.T + book.square().sum(-1)  # [N, V]
-            if config.softness > 0:
-                q = (distance / (-2 * config.softness * self.soft_variance[level])).softmax(-1)
-            else:
-                q = nn.functional.one_hot(nearest_code(r, book), config.codebook_size).to(distance)
-            counts[level], sums[level] = q.sum(0), q.T @ r
-            soft_squares[level] = (q * distance.clamp(min=0)).sum()
-        return QuantizerStatistics(
-            frames=latents.new_tensor(float(len(latents))),
-            soft_counts=counts,
-            soft_sums=sums,
-            soft_squares=soft_squares,
-            hard_counts=hard,
-            level_squares=level_squares,
-            latents=latents,
-        )
+    def _pull(self, latents: Float[Tensor, "B T C"], codes: Int[Tensor, "B T D"]) -> Float[Tensor, "B T"]:
+        """The commitment of each frame, per dimension.
+
+        ``|z - sum_d e|^2``, or with prefixes ``mean_d |z - sum_{d' <= d} e|^2``.
+        """
+        space = self.code_space
+        if self.config.commitment == "total":
+            return (latents - space.total(codes)).square().mean(-1)
+        left, pull = latents, torch.zeros_like(latents[..., 0])
+        for book, code in zip(space.codebooks, codes.unbind(-1), strict=True):
+            left = left - book[code]
+            pull = pull + left.square().mean(-1)
+        return pull / space.depth
+
+    def _codebook_loss(self, statistics: QuantizerStatistics) -> Float[Tensor, ""]:
+        """L(psi) per frame. Its value and gradient follow from the sums, so nothing of a frame is kept for later.
+
+        ``dL/de(v; d) = (sum q_d(v) e(v; d) - sum q_d(v) r_d) / sigma_d^2``
+        """
+        if self.config.update == "ema":
+            return statistics.frames.new_zeros(())
+        if not bool(self.started):
+            return 0 * self.codebooks.sum()  # a gradient of zero: data parallelism waits for every parameter's
+        books = self.codebooks.detach()
+        weight = 1 / (self.soft_variance * statistics.frames.clamp(min=1))
+        slope = (statistics.soft_counts[..., None] * books - statistics.soft_sums) * weight[:, None, None]
+        # In value the second part is zero.
+        return (statistics.soft_squares * weight).sum() / 2 + (slope * (self.codebooks - books)).sum()
 
     @torch.no_grad()
     def update(self, statistics: QuantizerStatistics, rng: torch.Generator) -> None:
-        """Move the codebooks by one step. Where torch.distributed runs, every rank must call it, with equal ``rng``."""
-        statistics = _over_ranks(statistics)
+        """Take in one accepted step. Where torch.distributed runs, every rank must call it, with equal ``rng``.
+
+        Args:
+            statistics: of the step's batch. Those of several batches of one step can be added up before; given one
+                after the other each of them is a step of the averages, so these forget faster.
+            rng: draws the start and where unused codes are put.
+        """
+        statistics = sum_over_ranks(statistics)
         if float(statistics.frames) == 0:
             return
         if bool(self.started):
             self._average(statistics)
-            self._revive(statistics, rng)
+            self._revive(statistics.latents, rng)
         else:
-            self._collect(statistics, rng)
+            self._collect(latents_of_ranks(statistics.latents), rng)
         self.num_updates += 1
 
     def _average(self, statistics: QuantizerStatistics) -> None:
-        config, keep = self.config, self.config.decay
+        config, new = self.config, 1 - self.config.decay
         per_value = statistics.frames * config.dim
-        self.mean_counts.lerp_(statistics.soft_counts, 1 - keep)
-        self.mean_sums.lerp_(statistics.soft_sums, 1 - keep)
-        self.mean_use.lerp_(statistics.hard_counts / statistics.frames, 1 - keep)
-        self.soft_variance.lerp_(statistics.soft_squares / per_value, 1 - keep).clamp_(min=1e-12)
-        self.level_variance.lerp_(statistics.level_squares / per_value, 1 - keep)
-        counts = self.mean_counts[..., None]
-        # A code without any weight has no mean; it stays where it is until it is revived.
-        self.codebooks.copy_(torch.where(counts > 1e-8, self.mean_sums / counts.clamp(min=1e-8), self.codebooks))
+        self.mean_use.lerp_(statistics.hard_counts / statistics.frames, new)
+        self.soft_variance.lerp_(statistics.soft_squares / per_value, new).clamp_(min=1e-12)
+        self.level_variance.lerp_(statistics.level_squares / per_value, new)
+        if config.update == "ema":
+            self.mean_counts.lerp_(statistics.soft_counts, new)
+            self.mean_sums.lerp_(statistics.soft_sums, new)
+            counts = self.mean_counts[..., None]
+            # A code without any weight has no mean; it stays where it is until it is revived.
+            self.codebooks.copy_(torch.where(counts > 1e-8, self.mean_sums / counts.clamp(min=1e-8), self.codebooks))
 
-    def _revive(self, statistics: QuantizerStatistics, rng: torch.Generator) -> None:
+    def _revive(self, latents: Tensor, rng: torch.Generator) -> None:
         """Put codes that are hardly chosen onto targets r_d of random frames of the batch. Source: RQ-VAE's restart."""
         config = self.config
         dead = self.mean_use < config.dead_share / config.codebook_size  # [D, V]
         if not bool(dead.any()):
             return
-        latents = statistics.latents
-        codes = self.code_space.quantize(latents[None])[0]
-        embedded = self.codebooks[torch.arange(config.depth, device=codes.device), codes]  # [N, D, C]
-        remainder = latents - embedded.sum(1)
+        latents, space = latents_of_ranks(latents), self.code_space
+        places = {}  # targets at the present codebooks, before any of them changes
         for level in dead.any(1).nonzero().squeeze(1).tolist():
             which = dead[level].nonzero().squeeze(1)[: len(latents)]
-            frames = torch.randperm(len(latents), generator=rng)[: len(which)].to(latents.device)
-            weight = self.mean_counts[level].mean()
-            self.codebooks[level, which] = remainder[frames] + embedded[frames, level]
-            self.mean_counts[level, which] = weight
-            self.mean_sums[level, which] = self.codebooks[level, which] * weight
+            frames = latents[torch.randperm(len(latents), generator=rng)[: len(which)].to(latents.device)]
+            codes = space.quantize(frames[None])
+            places[level] = which, frames - space.total(codes)[0] + space.codebooks[level, codes[0, :, level]]
+        for level, (which, targets) in places.items():
+            self.codebooks[level, which] = targets
             self.mean_use[level, which] = 1 / config.codebook_size  # a fair chance before it is judged again
+            if config.update == "ema":
+                weight = self.mean_counts[level].mean()
+                self.mean_counts[level, which] = weight
+                self.mean_sums[level, which] = targets * weight
 
-    def _collect(self, statistics: QuantizerStatistics, rng: torch.Generator) -> None:
-        start = int(self.num_recent)
-        taken = statistics.latents[: len(self.recent) - start]
-        self.recent[start : start + len(taken)] = taken
+    def _collect(self, latents: Tensor, rng: torch.Generator) -> None:
+        """Keep latents for the start; once there are enough, start."""
+        config, held = self.config, int(self.num_recent)
+        taken = latents[: len(self.recent) - held]
+        self.recent[held : held + len(taken)] = taken
         self.num_recent += len(taken)
-        if int(self.num_recent) == len(self.recent):
-            self._start(float(statistics.frames), rng)
-
-    def _start(self, frames: float, rng: torch.Generator) -> None:
-        """Lay the codebooks through the collected latents: k-means on the residual of each level in turn."""
-        config, residual = self.config, self.recent.clone()
-        for level in range(config.depth):
-            picks = torch.randperm(len(residual), generator=rng)[: config.codebook_size].to(residual.device)
-            book = residual[picks].clone()
-            for _ in range(config.lloyd_rounds):
-                codes = nearest_code(residual, book)
-                counts = torch.bincount(codes, minlength=config.codebook_size)[:, None]
-                sums = torch.zeros_like(book).index_add_(0, codes, residual)
-                book = torch.where(counts > 0, sums / counts.clamp(min=1), book)
-            codes = nearest_code(residual, book)
-            share = torch.bincount(codes, minlength=config.codebook_size) / len(residual)
-            self.codebooks[level] = book
-            self.mean_use[level] = share
-            self.mean_counts[level] = share * frames  # as if this batch had been seen for ever
-            self.mean_sums[level] = book * self.mean_counts[level][:, None]
-            residual = residual - book[codes]
-            self.level_variance[level] = residual.square().mean()
+        if int(self.num_recent) < len(self.recent):
+            return
+        start = residual_k_means(self.recent, config.depth, config.codebook_size, config.lloyd_rounds, rng)
+        self.codebooks.copy_(start.codebooks)
+        self.mean_use.copy_(start.shares)
+        self.level_variance.copy_(start.level_variance)
         # r_d - e(c*_d; d) is the final residual at every depth, hence one start value for all sigma_d^2.
-        self.soft_variance.fill_(float(self.level_variance[-1].clamp(min=1e-12)))
+        self.soft_variance.copy_(start.level_variance[-1].clamp(min=1e-12).expand_as(self.soft_variance))
+        if config.update == "ema":
+            self.mean_counts.copy_(start.shares * len(latents))  # as if this batch had been seen for ever
+            self.mean_sums.copy_(start.codebooks * self.mean_counts[..., None])
         self.started.fill_(True)
-
-
-def usage(hard_counts: Float[Tensor, "D V"]) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
-    """Per level: the share of codes that were chosen at all, and the perplexity exp(entropy) of the choice."""
-    share = hard_counts / hard_counts.sum(-1, keepdim=True).clamp(min=1)
-    entropy = -(share * share.clamp(min=1e-12).log()).sum(-1)
-    return (hard_counts > 0).float().mean(-1), entropy.exp()
-
-
-def _over_ranks(statistics: QuantizerStatistics) -> QuantizerStatistics:
-    """Sum over ranks; latents are laid one after the other in the order of ranks."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return statistics
-    joined = {}
-    for name, value in statistics.to_dict().items():
-        if name != "latents":
-            joined[name] = value.clone()
-            torch.distributed.all_reduce(joined[name])
-    sizes = [torch.zeros_like(statistics.frames) for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather(sizes, statistics.frames)
-    longest = int(max(sizes))
-    mine = nn.functional.pad(statistics.latents, (0, 0, 0, longest - len(statistics.latents)))
-    parts = [torch.zeros_like(mine) for _ in sizes]
-    torch.distributed.all_gather(parts, mine)
-    latents = torch.cat([part[: int(size)] for part, size in zip(parts, sizes, strict=True)])
-    return QuantizerStatistics(**joined, latents=latents)

@@ -81,11 +81,3 @@ def test_vectors_that_are_not_finite_still_get_a_code_that_exists(poison):
     assert ((found >= 0) & (found < 130)).all()
     clean = nearest_code(vectors[[0, 3]], normal(130, 3, seed=1))
     assert torch.equal(found[[0, 3]], clean)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_finds_the_same():
-    vectors, codebook = normal(3000, 8), normal(1000, 8, seed=1)
-    expected, margin = plain_search(vectors, codebook)
-    clear = margin > 1e-4
-    assert torch.equal(nearest_code(vectors.cuda(), codebook.cuda()).cpu()[clear], expected[clear])

@@ -1,31 +1,21 @@
-"""PRVQ: the update against a plain loop, its loss, its limits, and that forward moves nothing."""
+"""PRVQ: averaged codebooks against a plain loop, the losses, their limits, and that forward moves nothing."""
 
 import copy
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.lengths import padding_mask
 from resgen_tts.common.randomness import generator
 from resgen_tts.core.masking import suffix_mask
-from resgen_tts.tokenizers.quantizer import PRVQ, QuantizerConfig, QuantizerStatistics, usage
-
-SMALL = {"depth": 3, "codebook_size": 8, "dim": 4, "warmup_vectors": 64}
-
-
-def started(seed=0, **changes):
-    """A quantizer laid through random latents."""
-    quantizer = PRVQ(QuantizerConfig(**{**SMALL, **changes}))
-    latents = latents_of(seed, frames=64)
-    quantizer.update(quantizer(latents).statistics, generator(seed))
-    assert bool(quantizer.started)
-    return quantizer
-
-
-def latents_of(seed, frames=40, batch=1):
-    return torch.randn(batch, frames, 4, generator=generator(seed, "latents", frames)) * torch.tensor([2, 1, 0.5, 0.2])
+from resgen_tts.tokenizers import quantizer_statistics
+from resgen_tts.tokenizers.level_report import usage
+from resgen_tts.tokenizers.quantizer import PRVQ, QuantizerConfig, QuantizerStatistics
+from resgen_tts.tokenizers.quantizer_start import residual_k_means
+from tests.tokenizers.toy_quantizer import SMALL, latents_of, started
 
 
 def plain_codes(latents, books):
@@ -135,6 +125,11 @@ def test_statistics_of_two_halves_add_up_to_the_whole():
     halves = quantizer(latents[:1]).statistics + quantizer(latents[1:]).statistics
     for name, value in whole.to_dict().items():
         torch.testing.assert_close(getattr(halves, name), value, rtol=1e-4, atol=1e-4)
+    other = copy.deepcopy(quantizer)
+    quantizer.update(whole, generator(0))
+    other.update(halves, generator(0))
+    for name, value in quantizer.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], value, rtol=1e-4, atol=1e-4, msg=name)
 
 
 def test_padding_enters_nothing():
@@ -158,6 +153,68 @@ def test_forward_moves_nothing_and_refused_steps_change_nothing():
         assert torch.equal(value, before[name]), name
     quantizer.update(output.statistics, generator(0))
     assert not torch.equal(quantizer.codebooks, before["codebooks"])
+
+
+def test_names_in_checkpoints():
+    """Renaming one would orphan every trained tokenizer."""
+    shared = {
+        "codebooks",
+        "level_variance",
+        "soft_variance",
+        "mean_use",
+        "recent",
+        "num_recent",
+        "num_updates",
+        "started",
+    }
+    assert set(PRVQ(QuantizerConfig(**SMALL)).state_dict()) == shared | {"mean_counts", "mean_sums"}
+    assert set(PRVQ(QuantizerConfig(**SMALL, update="gradient")).state_dict()) == shared
+
+
+@pytest.mark.parametrize("commitment", ["total", "prefixes"])
+def test_commitment_pulls_a_latent_to_the_sums_of_its_codes(commitment):
+    """Against a plain loop, padding left out: the last sum only, or the mean over every sum of the coarsest codes."""
+    quantizer, latents = started(commitment=commitment), latents_of(20, frames=9, batch=2).requires_grad_()
+    lengths = torch.tensor([9, 4])
+    output = quantizer(latents, padding_mask(lengths, 9))
+    expected, frames = 0.0, 0
+    for item, length in enumerate(lengths.tolist()):
+        for frame in range(length):
+            chosen = [quantizer.codebooks[level, output.codes[item, frame, level]] for level in range(3)]
+            sums = [sum(chosen[: level + 1]) for level in range(3)]
+            pulls = [(latents[item, frame] - value).square().mean() for value in sums]
+            expected = expected + (pulls[-1] if commitment == "total" else sum(pulls) / 3)
+            frames += 1
+    torch.testing.assert_close(output.commitment, expected / frames)
+    (found,) = torch.autograd.grad(output.commitment, latents)
+    torch.testing.assert_close(found, torch.autograd.grad(expected / frames, latents)[0])
+
+
+class Largest(TorchDispatchMode):
+    """Remembers the largest number of elements of any tensor that is made."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for value in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(value, torch.Tensor) and not value._is_view():
+                self.elements = max(self.elements, value.numel())
+        return result
+
+
+@pytest.mark.parametrize("softness", [1.0, 0.0])
+def test_statistics_are_summed_in_chunks(monkeypatch, softness):
+    """No tensor of frames x codes is formed, and the sums are those of a single chunk."""
+    quantizer, latents = started(softness=softness), latents_of(21, frames=700)
+    whole = quantizer(latents).statistics
+    monkeypatch.setattr(quantizer_statistics, "_CHUNK_SCORES", 8 * 30)
+    monkeypatch.setattr("resgen_tts.core.nearest._CHUNK_SCORES", 8 * 30)
+    with Largest() as largest:
+        chunked = quantizer(latents).statistics
+    assert largest.elements < 700 * 8
+    for name, value in whole.to_dict().items():
+        torch.testing.assert_close(getattr(chunked, name), value, rtol=1e-4, atol=1e-4, msg=name)
 
 
 def test_straight_through_and_commitment_gradients():
@@ -191,6 +248,20 @@ def test_start_spreads_over_the_data_and_deeper_is_better():
     assert (quantizer.level_variance.diff() < 0).all()
 
 
+def test_the_start_is_k_means_on_what_the_coarser_levels_leave():
+    """After many rounds every code is the mean of the residuals that it is the nearest of; shares and energy agree."""
+    latents = latents_of(22, frames=300)[0]
+    start = residual_k_means(latents, depth=3, size=8, rounds=100, rng=generator(0))
+    residual = latents.double()
+    for book, share, variance in zip(start.codebooks.double(), start.shares, start.level_variance, strict=True):
+        nearest = torch.cdist(residual, book).argmin(1)
+        for code in range(8):
+            torch.testing.assert_close(book[code], residual[nearest == code].mean(0), rtol=1e-4, atol=1e-5)
+            assert float(share[code]) == pytest.approx(int((nearest == code).sum()) / 300)
+        residual = residual - book[nearest]
+        assert float(variance) == pytest.approx(float(residual.square().mean()), rel=1e-4)
+
+
 def test_latents_pass_unquantized_until_the_start():
     quantizer = PRVQ(QuantizerConfig(**SMALL))
     latents = latents_of(12, frames=40)
@@ -203,13 +274,34 @@ def test_latents_pass_unquantized_until_the_start():
     assert not torch.equal(quantizer(latents).quantized, latents)
 
 
-def test_unused_codes_come_back():
-    quantizer, latents = started(), latents_of(13, frames=200)
-    quantizer.codebooks[1, 3] = 1e3  # nobody's nearest
-    quantizer.mean_sums[1, 3] = 1e3 * quantizer.mean_counts[1, 3]
-    for step in range(400):
+@pytest.mark.parametrize("update", ["ema", "gradient"])
+def test_unused_codes_come_back(update):
+    quantizer, latents = started(update=update), latents_of(13, frames=200)
+    with torch.no_grad():
+        quantizer.codebooks[1, 3] = 1e3  # nobody's nearest
+    if update == "ema":
+        quantizer.mean_sums[1, 3] = 1e3 * quantizer.mean_counts[1, 3]
+    for step in range(100):
         quantizer.update(quantizer(latents).statistics, generator(0, step))
     assert quantizer(latents).statistics.hard_counts[1, 3] > 0
+
+
+def test_a_dead_code_moves_onto_the_target_of_a_frame():
+    quantizer, latents = started(decay=0.0), latents_of(13, frames=50)
+    statistics = quantizer(latents).statistics
+    statistics.hard_counts[1, 3] = 0
+    alone = copy.deepcopy(quantizer)
+    alone.config = QuantizerConfig(**SMALL, decay=0.0, dead_share=0.0)
+    alone.update(statistics, generator(0))  # the same averages, nothing revived
+    quantizer.update(statistics, generator(0))
+    codes = plain_codes(latents[0], alone.codebooks)
+    others = sum(alone.codebooks[level][codes[:, level]] for level in (0, 2))
+    distance = (latents[0] - others - quantizer.codebooks[1, 3]).square().sum(-1)
+    assert float(distance.min()) < 1e-8
+    untouched = torch.ones(3, 8, dtype=torch.bool)
+    untouched[1, 3] = False
+    untouched &= statistics.hard_counts > 0
+    assert torch.equal(quantizer.codebooks[untouched], alone.codebooks[untouched])
 
 
 def test_level_variance_is_the_energy_left_after_each_level():
@@ -224,12 +316,6 @@ def test_level_variance_is_the_energy_left_after_each_level():
     )
     quantizer.update(quantizer(latents).statistics, generator(0))
     torch.testing.assert_close(quantizer.level_variance, expected)
-
-
-def test_usage_by_hand():
-    in_use, perplexity = usage(torch.tensor([[4.0, 4.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]))
-    torch.testing.assert_close(in_use, torch.tensor([0.5, 0.25]))
-    torch.testing.assert_close(perplexity, torch.tensor([2.0, 1.0]))
 
 
 def test_statistics_survive_the_trip_through_named_outputs():
@@ -247,38 +333,10 @@ def test_statistics_survive_the_trip_through_named_outputs():
         {"warmup_vectors": 3},
         {"dead_share": 1.0},
         {"lloyd_rounds": -1},
+        {"update": "adam"},
+        {"commitment": "each"},
     ],
 )
 def test_nonsense_is_refused(wrong):
     with pytest.raises(ConfigError):
         QuantizerConfig(**{**SMALL, **wrong})
-
-
-def _rank(rank, world, store, queue):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
-    quantizer = PRVQ(QuantizerConfig(**SMALL))
-    frames = ((0, 45), (45, 80))[rank]  # unequal shares
-    for step in range(4):
-        latents = latents_of(20 + step, frames=80)[:, frames[0] : frames[1]]
-        quantizer.update(quantizer(latents).statistics, generator(0, step))
-    queue.put((rank, {name: value.numpy() for name, value in quantizer.state_dict().items()}))
-    torch.distributed.destroy_process_group()
-
-
-def test_two_ranks_equal_one_on_the_joined_batch(tmp_path):
-    alone = PRVQ(QuantizerConfig(**SMALL))
-    for step in range(4):
-        alone.update(alone(latents_of(20 + step, frames=80)).statistics, generator(0, step))
-    context = torch.multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    ranks = [context.Process(target=_rank, args=(rank, 2, tmp_path / "store", queue)) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    results = dict(queue.get(timeout=60) for _ in ranks)
-    for process in ranks:
-        process.join(timeout=30)
-        assert process.exitcode == 0
-    for name, value in alone.state_dict().items():
-        for rank in range(2):
-            torch.testing.assert_close(torch.from_numpy(results[rank][name]), value, rtol=1e-4, atol=1e-5, msg=name)
