@@ -4,30 +4,44 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from resgen_tts.apps.training import fit_part, parse, seeded
+from resgen_tts.common.errors import ConfigError
 
-_DATA = "folder of MNIST's IDX files, or the name 'digits'"
+_DATA = "folder of MNIST's IDX files, or of photographs with labels.tsv, or the name 'digits'"
 _MEASURED_FRAMES = 100_000  # over which the energy of each level is measured
 
 
 def _train_image_vae(arguments: list[str]) -> None:
     from resgen_tts.image.dataset import ImageBatchConfig, ImageBatches, load_pictures
     from resgen_tts.image.tokenizer_task import ImageVAETask, ImageVAETaskConfig
+    from resgen_tts.tokenizers.image_discriminator import PatchDiscriminator, PatchDiscriminatorConfig
     from resgen_tts.tokenizers.image_vae import IMAGE_VAES, ImageVAE, ImageVAEConfig
+    from resgen_tts.tokenizers.perceptual import PerceptualFiles, load_lpips
 
     options = parse(
         "image_vae", arguments, IMAGE_VAES, preset="mnist", data=_DATA,
         model=ImageVAEConfig, task=ImageVAETaskConfig, batches=ImageBatchConfig,
+        discriminator=PatchDiscriminatorConfig, perceptual=PerceptualFiles,
     )  # fmt: skip
+    sizes = options.model
     train, test = (
         ImageBatches(
-            load_pictures(options.data, split, options.model.image_size),
+            load_pictures(options.data, split, sizes.image_size),
             batch_size=options.batches.batch_size, seed=options.train.seed,
         )
         for split in ("train", "test")
     )  # fmt: skip
+    channels = train.pictures.images.shape[1]
+    if channels != sizes.channels_in:
+        raise ConfigError(f"model.channels_in = {sizes.channels_in}, the pictures of {options.data} have {channels}.")
     with seeded(options.train.seed):
-        model = ImageVAE(options.model)
-    task = ImageVAETask(options.task, model, train=train, validation=test, seed=options.train.seed)
+        model, discriminator = ImageVAE(sizes), None
+        if options.train.adversarial_start is not None:
+            discriminator = PatchDiscriminator(options.discriminator, channels, sizes.image_size)
+    perceptual = load_lpips(options.perceptual) if options.task.perceptual_weight else None
+    task = ImageVAETask(
+        options.task, model, train=train, validation=test, seed=options.train.seed, discriminator=discriminator,
+        perceptual=perceptual,
+    )  # fmt: skip
     fit_part("image_vae", task, options, {})
 
 

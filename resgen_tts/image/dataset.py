@@ -1,5 +1,6 @@
 """Labelled pictures from files, and batches of them."""
 
+import csv
 import gzip
 import itertools
 import zlib
@@ -17,7 +18,9 @@ from resgen_tts.common.randomness import generator
 
 DIGITS = "digits"  # the name, in the place of a folder, of scikit-learn's bundled 8x8 digits
 SPLITS = {"train": "train", "test": "t10k"}  # split: how MNIST's files begin
+LABELS = "labels.tsv"  # beside photographs: a line "file<tab>label" each, with these two words as the first line
 _DIGITS_TEST = 360  # of 1797; the last ones are other writers' than the first, so the split is by writer, mostly
+_TEST_SHARE = 10  # of photographs, one in so many of each class: the last by name, so that neighbours stay together
 _UNSIGNED_BYTE = 0x08  # IDX's code for the type of values; the only one that pictures use
 
 
@@ -33,17 +36,21 @@ class Pictures:
 
 
 def load_pictures(data: Path | str, split: str, image_size: int) -> Pictures:
-    """The pictures of one split, padded with black to ``image_size``.
+    """The pictures of one split.
 
     Args:
-        data: a folder of MNIST's four IDX files (plain or gzip), or the name ``digits``.
-        split: ``train`` or ``test``.
-        image_size: pixels of each side; the pictures must not be larger.
+        data: a folder of MNIST's four IDX files (plain or gzip), or one of photographs with ``labels.tsv``, or the name
+            ``digits``.
+        split: ``train`` or ``test``; of photographs, the last tenth of each class by name is the test.
+        image_size: pixels of each side. Photographs are scaled to it and cut in the middle; others must not be larger
+            and are padded with black.
     Raises:
         DataError: a file is missing or broken, images and labels differ in number, or pictures are larger.
     """
     if split not in SPLITS:
         raise ConfigError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
+    if (Path(data) / LABELS).is_file():
+        return _photographs(Path(data), split, image_size)
     if str(data) == DIGITS:
         images, labels = _digits(split)
     else:
@@ -108,6 +115,36 @@ def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)  # 0..16 as stored
     part = slice(-_DIGITS_TEST, None) if split == "test" else slice(None, -_DIGITS_TEST)
     return images[part], digits.target[part]
+
+
+def _photographs(folder: Path, split: str, image_size: int) -> Pictures:
+    """Colour pictures [N, 3, H, W] that ``labels.tsv`` lists, of any format that Pillow reads."""
+    with open(folder / LABELS, encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t"))
+    classes: dict[int, list[str]] = {}
+    for number, row in enumerate(rows, 2):
+        if not row.get("file") or not (row.get("label") or "").isdecimal():
+            raise DataError(f"{folder / LABELS}:{number}: not a file and a label of digits, separated by a tab: {row}")
+        classes.setdefault(int(row["label"]), []).append(row["file"])
+    chosen: list[tuple[str, int]] = []
+    for label, files in sorted(classes.items()):
+        num_test = -(-len(files) // _TEST_SHARE)
+        part = slice(-num_test, None) if split == "test" else slice(None, -num_test)
+        chosen += [(file, label) for file in sorted(files)[part]]
+    if not chosen:
+        raise DataError(f"{folder / LABELS} lists no picture for the {split} split.")
+    images = np.stack([_photograph(folder / file, image_size) for file, _ in chosen])
+    return Pictures(torch.from_numpy(images).movedim(-1, 1), torch.tensor([label for _, label in chosen]))
+
+
+def _photograph(path: Path, image_size: int) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.fit(image.convert("RGB"), (image_size, image_size), Image.Resampling.LANCZOS))
+    except OSError as error:
+        raise DataError(f"{path} is not a picture that can be read: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.core.code_space import CodeSpace
+from resgen_tts.tokenizers.image_networks import plain_decoder, plain_encoder, vqgan_decoder, vqgan_encoder
 from resgen_tts.tokenizers.quantizer import PRVQ, QuantizerConfig, QuantizerStatistics
 
 
@@ -18,6 +19,8 @@ class ImageVAEConfig:
     channels_in: int = 1  # 1 grey, 3 colour
     widths: tuple[int, ...] = (16, 32, 64, 96)  # channels at each resolution, fine to coarse; each step halves the side
     blocks: tuple[int, ...] = (0, 1, 1, 1)  # residual blocks at each resolution, in encoder and decoder each
+    layout: str = "plain"  # "plain", or "vqgan": two blocks more in the middle, one more at each resolution upwards
+    z_channels: int = 0  # between the two convolutions at either side of the latent; of the layout "vqgan" only
     norm_groups: int = 8  # of GroupNorm; divides every width
     normalize_latents: bool = True  # each latent has mean 0, variance 1 over its channels (see MelVAEConfig)
     quantizer: QuantizerConfig = field(
@@ -32,12 +35,21 @@ class ImageVAEConfig:
                 f"image_vae.widths and image_vae.blocks need one entry each per resolution, "
                 f"got {len(self.widths)} and {len(self.blocks)}"
             )
+        if self.layout not in ("plain", "vqgan"):
+            raise ConfigError(f'image_vae.layout must be "plain" or "vqgan", got {self.layout!r}')
+        if (self.z_channels > 0) != (self.layout == "vqgan"):
+            raise ConfigError(
+                'image_vae.z_channels must be positive with the layout "vqgan" and 0 without, '
+                f"got {self.z_channels} with {self.layout!r}"
+            )
         if self.channels_in not in (1, 3):
             raise ConfigError(f"image_vae.channels_in must be 1 or 3, got {self.channels_in}")
         if self.norm_groups < 1 or any(width < 1 or width % self.norm_groups for width in self.widths):
             raise ConfigError(f"image_vae.norm_groups = {self.norm_groups} must divide all of widths {self.widths}")
-        if any(count < 0 for count in self.blocks):
-            raise ConfigError(f"image_vae.blocks must not be negative, got {self.blocks}")
+        if any(count < (self.layout == "vqgan") for count in self.blocks):  # only a block changes the width there
+            raise ConfigError(
+                f'image_vae.blocks must not be negative, nor 0 with the layout "vqgan", got {self.blocks}'
+            )
         if self.image_size < self.stride or self.image_size % self.stride:
             raise ConfigError(
                 f"image_vae.image_size = {self.image_size} must be a multiple of {self.stride}, the stride"
@@ -61,6 +73,7 @@ class ImageVAEOutput:
     images: Float[Tensor, "B channels height width"]
     codes: Int[Tensor, "B T D"]
     commitment: Float[Tensor, ""]
+    codebook_loss: Float[Tensor, ""]  # of codebooks that learn by gradient, else zero
     statistics: QuantizerStatistics
 
 
@@ -68,8 +81,8 @@ class ImageVAE(nn.Module):
     """Pictures in [-1, 1] to residual codes on a grid, and back.
 
     Residual blocks of GroupNorm, SiLU and convolution; strided convolutions down, nearest neighbours and a convolution
-    up; a 1x1 convolution into and out of the latent; no attention. Codes lie row by row: frame ``t`` is at row
-    ``t // width``, column ``t % width`` of the grid.
+    up; a 1x1 convolution into and out of the latent; no attention (see ``image_networks``). Codes lie row by row:
+    frame ``t`` is at row ``t // width``, column ``t % width`` of the grid.
     Source: VQGAN (arXiv:2012.09841) as RQ-VAE uses it (arXiv:2203.01941), less its attention, as ResGen does
     (arXiv:2412.10208).
     """
@@ -77,9 +90,12 @@ class ImageVAE(nn.Module):
     def __init__(self, config: ImageVAEConfig):
         super().__init__()
         self.config = config
-        self.encoder = _encoder(config)
+        sizes = (config.channels_in, config.widths, config.blocks, config.norm_groups, config.quantizer.dim)
+        if config.layout == "vqgan":
+            self.encoder, self.decoder = (make(*sizes, config.z_channels) for make in (vqgan_encoder, vqgan_decoder))
+        else:
+            self.encoder, self.decoder = plain_encoder(*sizes), plain_decoder(*sizes)
         self.quantizer = PRVQ(config.quantizer)
-        self.decoder = _decoder(config)
 
     @property
     def code_space(self) -> CodeSpace:
@@ -90,6 +106,11 @@ class ImageVAE(nn.Module):
     def grid(self) -> tuple[int, int]:
         """Height and width in codes; T is their product."""
         return self.config.grid
+
+    @property
+    def last_layer(self) -> nn.Parameter:
+        """The weight nearest to the pictures: where the gradients of two losses are compared."""
+        return self.decoder[-1].weight
 
     def encode(self, images: Float[Tensor, "B channels height width"]) -> Int[Tensor, "B T D"]:
         """Greedy residual codes of pictures in [-1, 1]."""
@@ -127,49 +148,36 @@ class ImageVAE(nn.Module):
     ) -> ImageVAEOutput:
         """Reconstruct through the codes; ``num_levels`` keeps only that many coarsest levels of each item."""
         coded = self.quantizer(self.encode_latent(images), None, num_levels)
-        return ImageVAEOutput(self.decode_latent(coded.quantized), coded.codes, coded.commitment, coded.statistics)
+        images = self.decode_latent(coded.quantized)
+        return ImageVAEOutput(images, coded.codes, coded.commitment, coded.codebook_loss, coded.statistics)
 
 
-class _ResidualBlock(nn.Module):
-    def __init__(self, width: int, groups: int):
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.GroupNorm(groups, width, eps=1e-6),
-            nn.SiLU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.GroupNorm(groups, width, eps=1e-6),
-            nn.SiLU(),
-            nn.Conv2d(width, width, 3, padding=1),
-        )
+def _imagenet(depth: int) -> ImageVAEConfig:
+    """256x256 colour -> 8x8 codes with the sizes of ResGen (method 2.3), the network that of the public RQ-VAE.
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
-
-
-def _encoder(config: ImageVAEConfig) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(config.channels_in, config.widths[0], 3, padding=1)]
-    for index, (width, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
-        if index:
-            layers.append(nn.Conv2d(config.widths[index - 1], width, 3, stride=2, padding=1))
-        layers += [_ResidualBlock(width, config.norm_groups) for _ in range(count)]
-    return nn.Sequential(
-        *layers, *_out(config, config.widths[-1]), nn.Conv2d(config.widths[-1], config.quantizer.dim, 1)
+    Latents are not normalised, since RQ-VAE's are not: the public decoder knows them at their own scale, and pulling
+    every prefix towards the latents holds that scale. RQ-VAE's rates are 4e-5 with betas 0.5, 0.9 and a decay of 0.99.
+    """
+    quantizer = QuantizerConfig(
+        depth=depth, codebook_size=1024, dim=64, decay=0.99, warmup_vectors=65_536, commitment="prefixes"
+    )
+    return ImageVAEConfig(
+        image_size=256,
+        channels_in=3,
+        widths=(128, 128, 256, 256, 512, 512),
+        blocks=(2, 2, 2, 2, 2, 2),
+        layout="vqgan",
+        z_channels=256,
+        norm_groups=32,
+        normalize_latents=False,
+        quantizer=quantizer,
     )
 
 
-def _decoder(config: ImageVAEConfig) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(config.quantizer.dim, config.widths[-1], 1)]
-    for index in reversed(range(len(config.widths))):
-        width = config.widths[index]
-        layers += [_ResidualBlock(width, config.norm_groups) for _ in range(config.blocks[index])]
-        if index:
-            layers += [nn.Upsample(scale_factor=2), nn.Conv2d(width, config.widths[index - 1], 3, padding=1)]
-    last = nn.Conv2d(config.widths[0], config.channels_in, 3, padding=1)
-    return nn.Sequential(*layers, *_out(config, config.widths[0]), last)
-
-
-def _out(config: ImageVAEConfig, width: int) -> tuple[nn.Module, nn.Module]:
-    return nn.GroupNorm(config.norm_groups, width, eps=1e-6), nn.SiLU()
+def _small(image_size: int, widths: tuple[int, ...]) -> ImageVAEConfig:
+    quantizer = QuantizerConfig(depth=8, codebook_size=256, dim=32, warmup_vectors=16_384)
+    blocks = (0,) + (1,) * (len(widths) - 1)  # those at full size cost most and give least
+    return ImageVAEConfig(image_size=image_size, channels_in=3, widths=widths, blocks=blocks, quantizer=quantizer)
 
 
 IMAGE_VAES = {
@@ -182,4 +190,9 @@ IMAGE_VAES = {
     ),
     # 32x32 grey -> 4x4 codes
     "mnist": ImageVAEConfig(),
+    # 32x32 and 64x64 colour -> 8x8 codes, on a CPU
+    "small_32": _small(32, (32, 64, 96)),
+    "small_64": _small(64, (32, 64, 96, 128)),
+    "imagenet_rvq8": _imagenet(8),
+    "imagenet_rvq16": _imagenet(16),
 }

@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from resgen_tts.common.errors import ConfigError, DataError
 from resgen_tts.image.dataset import ImageBatches, Pictures, load_pictures, read_idx, to_bytes, to_signed
@@ -94,6 +95,51 @@ def test_what_does_not_fit_is_refused(folder):
         load_pictures(folder, "train", 8)
     with pytest.raises(DataError, match=r"nowhere.*does not exist"):
         load_pictures(folder / "nowhere", "train", 8)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Twelve photographs of each of two classes; the red of a picture is its number, times ten."""
+    lines = ["file\tlabel"]
+    for label in (0, 1):
+        (tmp_path / str(label)).mkdir()
+        for number in reversed(range(12)):
+            name = f"{label}/{number:02d}.png"
+            Image.new("RGB", (8, 6), (10 * number, 100 * label, 7)).save(tmp_path / name)
+            lines.append(f"{name}\t{label}")
+    (tmp_path / "labels.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_photographs_are_colour_and_the_last_of_each_class_are_the_test(photographs):
+    train, test = (load_pictures(photographs, split, 6) for split in ("train", "test"))
+    assert train.images.shape == (20, 3, 6, 6) and test.images.shape == (4, 3, 6, 6)
+    assert test.labels.tolist() == [0, 0, 1, 1] and train.labels.tolist() == [0] * 10 + [1] * 10
+    assert test.images[:, 0, 0, 0].tolist() == [100, 110, 100, 110]
+    assert (test.images[2:, 1] == 100).all() and (test.images[:, 2] == 7).all()
+
+
+def test_photographs_are_scaled_and_cut_in_the_middle(tmp_path):
+    pixels = np.zeros((4, 12, 3), np.uint8)
+    pixels[:, 4:8] = 200  # the middle third is all that a square shows
+    for name in ("a.png", "b.png"):
+        Image.fromarray(pixels).save(tmp_path / name)
+    (tmp_path / "labels.tsv").write_text("file\tlabel\na.png\t3\nb.png\t3\n", encoding="utf-8")
+    pictures = load_pictures(tmp_path, "train", 4)
+    assert pictures.labels.tolist() == [3] and (pictures.images == 200).all()
+    assert load_pictures(tmp_path, "train", 8).images.shape == (1, 3, 8, 8)
+
+
+def test_broken_photographs_are_named(photographs):
+    (photographs / "1" / "11.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"1/11\.png is not a picture"):
+        load_pictures(photographs, "test", 6)
+    (photographs / "labels.tsv").write_text("file\tlabel\n0/00.png\tcat\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"labels\.tsv:2: .*cat"):
+        load_pictures(photographs, "train", 6)
+    (photographs / "labels.tsv").write_text("file\tlabel\n0/00.png\t0\n", encoding="utf-8")
+    with pytest.raises(DataError, match="no picture for the train split"):
+        load_pictures(photographs, "train", 6)
 
 
 def test_an_epoch_visits_every_picture_once_in_an_order_of_its_own():
