@@ -1,4 +1,4 @@
-"""Training of the Mel-VAE: L1 of log-mels, commitment, and the discriminator of log-mels once it joins."""
+"""Training of the Mel-VAE: L1 of log-mels, commitment, stability, and the discriminator of log-mels once it joins."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ from resgen_tts.common.randomness import generator
 from resgen_tts.core.masking import suffix_mask
 from resgen_tts.engine.task import StepOutput
 from resgen_tts.speech.corpus import AudioBatch, AudioCrops
-from resgen_tts.tokenizers.discriminators import MelDiscriminator, MelDiscriminatorConfig
+from resgen_tts.tokenizers.level_report import draw_level_report, level_scores
 from resgen_tts.tokenizers.log_mel import LogMel
 from resgen_tts.tokenizers.losses import discriminator_loss, feature_matching, generator_loss
+from resgen_tts.tokenizers.mel_discriminators import MelDiscriminator, MelDiscriminatorConfig
 from resgen_tts.tokenizers.mel_vae import MelVAE
-from resgen_tts.tokenizers.quantizer import QuantizerStatistics, usage
+from resgen_tts.tokenizers.quantizer import QuantizerStatistics
 
 _STATISTICS = "quantizer/"  # prefix of the quantizer's statistics among a step's outputs
 
@@ -27,6 +28,11 @@ class MelVAETaskConfig:
 
     mel_weight: float = 1.0  # L1 of log-mels, natural units
     commitment_weight: float = 0.25
+    codebook_weight: float = 1.0  # of codebooks that learn by gradient; those that follow averages give zero
+    # Of MelVAE.stability: that the decoded mel, encoded again, keeps its coarsest codes. 0 = off; it costs one more
+    # pass of the encoder.
+    stability_weight: float = 0.0
+    stability_margin: float = 0.3  # sigma_1; a vocoder moves the latents of a 20 Hz model by 0.13 along a direction
     adversarial_weight: float = 1.0  # least squares; in force once the discriminator joins
     feature_weight: float = 2.0  # feature matching; likewise
     depth_dropout: float = 0.5  # share of items decoded from a random number of their coarsest levels
@@ -35,6 +41,11 @@ class MelVAETaskConfig:
     def __post_init__(self):
         if not 0 <= self.depth_dropout <= 1:
             raise ConfigError(f"mel_vae_task.depth_dropout must lie in [0, 1], got {self.depth_dropout}")
+        if self.stability_weight < 0 or self.stability_margin < 0:
+            raise ConfigError(
+                "mel_vae_task.stability_weight and stability_margin must not be negative, "
+                f"got {self.stability_weight}, {self.stability_margin}"
+            )
         if self.validation_batches < 1:
             raise ConfigError(f"mel_vae_task.validation_batches must be at least 1, got {self.validation_batches}")
 
@@ -74,13 +85,20 @@ class MelVAETask:
         return self._train.epoch(epoch)
 
     def step(self, model: nn.Module, batch: AudioBatch, rng: torch.Generator, step: int) -> StepOutput:
-        """mel_weight * |mel - decoded| + commitment_weight * commitment, with quantizer dropout over depth."""
-        mel = self._mel(batch)
-        result = model(mel, None, self._draw_levels(len(mel), rng).to(mel.device))
+        """The sum of L1 of log-mels, commitment, codebook loss and stability, with quantizer dropout over depth."""
+        config, mel = self.config, self._mel(batch)
+        levels = self._draw_levels(len(mel), rng).to(mel.device)
+        margin = config.stability_margin if config.stability_weight > 0 else None
+        result = model(mel, None, levels, stability_margin=margin)
         distance = (result.mel.float() - mel).abs().mean()
-        loss = self.config.mel_weight * distance + self.config.commitment_weight * result.commitment
+        loss = config.mel_weight * distance + config.commitment_weight * result.commitment
+        loss = loss + config.codebook_weight * result.codebook_loss
+        logs = {"mel_l1": distance, "commitment": result.commitment, "codebook": result.codebook_loss}
+        if result.stability is not None:
+            loss = loss + config.stability_weight * result.stability
+            logs["stability"] = result.stability
         statistics = {_STATISTICS + name: value for name, value in result.statistics.to_dict().items()}
-        logs = {"mel_l1": distance.detach(), "commitment": result.commitment.detach()}
+        logs = {name: value.detach() for name, value in logs.items()}
         return StepOutput(loss, logs, {"mel": mel, "decoded": result.mel, **statistics})
 
     def accept(self, model: nn.Module, outputs: dict[str, Tensor]) -> None:
@@ -104,37 +122,51 @@ class MelVAETask:
         return StepOutput(loss, {"discriminator": loss.detach()})
 
     def validate(self, model: nn.Module, rng: torch.Generator) -> dict[str, float]:
-        """``mel_l1`` with all levels, L1 from the first j levels, and per level: codes in use and perplexity."""
+        """``mel_l1`` with all levels, L1 from the first j levels, and how each level is used (see ``level_report``).
+
+        ``agreement/level_00`` is the share of coarsest codes that stay the same when the decoded mel is encoded again.
+        """
         depth = self.model.config.quantizer.depth
         prefixes = sorted({2**power for power in range(depth.bit_length())} | {depth})
-        sums, counts, frames = dict.fromkeys(prefixes, 0.0), 0, 0
-        chosen = torch.zeros(depth, self.model.config.quantizer.codebook_size)
-        for batch in self._validation_batches():
-            mel = self._mel(batch)
-            codes = self.model.quantize(self.model.encode_latent(mel))
-            chosen.scatter_add_(1, codes.reshape(-1, depth).T.cpu(), torch.ones(depth, codes[..., 0].numel()))
-            for prefix in prefixes:
+        sums, values, same, frames = dict.fromkeys(prefixes, 0.0), 0, 0, 0
+        for mel, _, codes in self._coded_batches():
+            for prefix in prefixes:  # the last one is the whole depth
                 decoded = self._decode(codes, prefix, mel.shape[1])
                 sums[prefix] += float((decoded - mel).abs().sum())
-            counts, frames = counts + mel.numel(), frames + mel.shape[0] * mel.shape[1]
-        in_use, perplexity = usage(chosen)
-        scores = {"mel_l1": sums[depth] / counts}
-        scores |= {f"mel_l1/depth_{prefix:02d}": sums[prefix] / counts for prefix in prefixes[:-1]}
-        scores |= {f"usage/level_{level:02d}": float(value) for level, value in enumerate(in_use)}
-        scores |= {f"perplexity/level_{level:02d}": float(value) for level, value in enumerate(perplexity)}
-        return scores
+            again = self.model.quantize(self.model.encode_latent(decoded))
+            same += int((again == codes)[..., 0].sum())
+            values, frames = values + mel.numel(), frames + codes[..., 0].numel()
+        scores = {"mel_l1": sums[depth] / values}
+        scores |= {f"mel_l1/depth_{prefix:02d}": sums[prefix] / values for prefix in prefixes[:-1]}
+        return scores | {"agreement/level_00": same / frames} | level_scores(*self._level_use())
 
     def plots(self, model: nn.Module, folder: Path, step: int) -> None:
         """Pictures: a mel and its reconstruction, and per level the codes in use and the residual left."""
-        mel = self._mel(self._validation_batches()[0])[:1]
-        codes = self.model.quantize(self.model.encode_latent(mel))
+        mel, _, codes = (value[:1] for value in next(self._coded_batches()))
         rows = [("recording", mel[0])]
         depth = self.model.config.quantizer.depth
         for prefix in sorted({1, max(1, depth // 4), depth}):
             rows.append((f"{prefix} of {depth} levels", self._decode(codes, prefix, mel.shape[1])[0]))
         draw_mels(folder / f"mel_{step:07d}.png", rows)
-        quantizer = self.model.quantizer
-        _draw_levels(folder / f"levels_{step:07d}.png", quantizer.mean_use.cpu(), quantizer.level_variance.cpu())
+        draw_level_report(folder / f"levels_{step:07d}.png", *self._level_use())
+
+    def _coded_batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Log-mels, latents and codes of the validation batches."""
+        for batch in self._validation_batches():
+            mel = self._mel(batch)
+            latents = self.model.encode_latent(mel).float()
+            yield mel, latents, self.model.quantize(latents)
+
+    def _level_use(self) -> tuple[Tensor, Tensor]:
+        """Over the validation batches: times each code was chosen [D, V], residual energy after each level [D]."""
+        space = self.model.code_space
+        counts, squares, values = torch.zeros(space.depth, space.codebook_size), torch.zeros(space.depth), 0
+        for _, latents, codes in self._coded_batches():
+            left = latents[:, :, None] - space.embed(codes).cumsum(2)  # [B, S, D, C]
+            counts.scatter_add_(1, codes.flatten(0, 1).T.cpu(), torch.ones(space.depth, codes[..., 0].numel()))
+            squares += left.square().sum((0, 1, 3)).cpu()
+            values += latents.numel()
+        return counts, squares / values
 
     def _mel(self, batch: AudioBatch) -> Tensor:
         with torch.no_grad():
@@ -173,20 +205,5 @@ def draw_mels(path: Path, rows: Sequence[tuple[str, Tensor]]) -> None:
         axis.set_ylabel("band")
     axes[-1].set_xlabel("mel frame")
     figure.colorbar(image, ax=list(axes), label="log magnitude")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-
-
-def _draw_levels(path: Path, use: Tensor, left: Tensor) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3), layout="constrained")
-    first, second = figure.subplots(1, 2)
-    share = use / use.sum(-1, keepdim=True).clamp(min=1e-12)
-    perplexity = (-(share * share.clamp(min=1e-12).log()).sum(-1)).exp()
-    first.bar(range(len(use)), perplexity.tolist())
-    first.set(xlabel="level", ylabel="perplexity of the codes", ylim=(0, use.shape[-1]))
-    second.plot(range(len(left)), left.tolist(), marker="o")
-    second.set(xlabel="level", ylabel="residual energy per dimension", yscale="log")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)

@@ -1,4 +1,4 @@
-"""Discriminators of log-mels and of waves: small stacks of convolutions over views of the signal."""
+"""Discriminators of waves: small stacks of convolutions over views of the signal."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,56 +21,6 @@ class Judgement(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MelDiscriminatorConfig:
-    """Views of a log-mel that are judged."""
-
-    window_frames: tuple[int, ...] = (20, 40, 80)  # a judge for windows of each length
-    poolings: tuple[tuple[int, int], ...] = ((1, 1), (2, 2), (4, 4))  # a judge at each (frames, bands) average
-    width: int = 16  # channels
-    layers: int = 3
-
-    def __post_init__(self):
-        object.__setattr__(self, "window_frames", tuple(self.window_frames))
-        object.__setattr__(self, "poolings", tuple(tuple(pooling) for pooling in self.poolings))
-        if min((*self.window_frames, *(side for pooling in self.poolings for side in pooling), 1)) < 1:
-            raise ConfigError(f"mel windows and poolings must be at least 1, got {self.window_frames}, {self.poolings}")
-        if not self.window_frames and not self.poolings:
-            raise ConfigError("a mel discriminator needs at least one window length or pooling")
-        if self.width < 1 or self.layers < 1:
-            raise ConfigError(f"a mel discriminator needs width, layers >= 1, got {self.width}, {self.layers}")
-
-
-class MelDiscriminator(nn.Module):
-    """Judges of a log-mel: windows of several lengths, and the whole at several resolutions.
-
-    Source: CLaM-TTS (arXiv:2404.02781) names a multi-length and a modified multi-resolution spectrogram
-    discriminator for its Mel-VAE; sizes are ours.
-    """
-
-    def __init__(self, config: MelDiscriminatorConfig, *, mel_offset: float = -5.0, mel_scale: float = 2.5):
-        super().__init__()
-        self.config, self.mel_offset, self.mel_scale = config, mel_offset, mel_scale
-        judges = len(config.window_frames) + len(config.poolings)
-        stack = [(config.width, (3, 5), (1 if layer == 0 else 2, 2)) for layer in range(config.layers)]
-        self.judges = nn.ModuleList(_Stack(1, stack) for _ in range(judges))
-
-    def forward(self, mel: Float[Tensor, "B T M"]) -> list[Judgement]:
-        """One judgement per window length, then one per pooling."""
-        mel = (mel - self.mel_offset) / self.mel_scale
-        return [judge(view[:, None]) for judge, view in zip(self.judges, self._views(mel), strict=True)]
-
-    def _views(self, mel: Tensor) -> list[Tensor]:
-        views = []
-        for length in self.config.window_frames:  # every window is judged, so no draw is needed
-            length = min(length, mel.shape[1])
-            whole = mel.shape[1] // length
-            views.append(mel[:, : whole * length].reshape(mel.shape[0] * whole, length, mel.shape[2]))
-        for pooling in self.config.poolings:
-            views.append(F.avg_pool2d(mel[:, None], pooling, ceil_mode=True)[:, 0])
-        return views
-
-
-@dataclass(frozen=True, kw_only=True)
 class WaveDiscriminatorConfig:
     """Views of a wave that are judged. The defaults are the small ones of ``egs/mini``."""
 
@@ -79,6 +29,8 @@ class WaveDiscriminatorConfig:
     bands: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # edges of the bands, as shares of all bins
     width: int = 8  # channels of the first layers
     max_width: int = 64  # of the last layers of the period judges
+    final_layer: bool = False  # a further layer of stride 1 before each score, as the published judges have it
+    equal_level: bool = False  # waves are judged without their mean and scaled to a peak of 0.8
 
     def __post_init__(self):
         for name in ("periods", "fft_sizes", "bands"):
@@ -97,7 +49,8 @@ class WaveDiscriminatorConfig:
 class WaveDiscriminator(nn.Module):
     """Judges of a wave: its samples folded by several periods, and its complex spectrograms split into bands.
 
-    Source: HiFi-GAN (arXiv:2010.05646) for the periods, DAC (arXiv:2306.06546) for the complex multi-band STFT.
+    Source: HiFi-GAN (arXiv:2010.05646) for the periods, DAC (arXiv:2306.06546) for the complex multi-band STFT. The
+    named size ``dac`` gives DAC's judges layer by layer; ours at the default size save a layer.
     """
 
     def __init__(self, config: WaveDiscriminatorConfig):
@@ -108,19 +61,34 @@ class WaveDiscriminator(nn.Module):
 
     def forward(self, wave: Float[Tensor, "B N"]) -> list[Judgement]:
         """One judgement per period, then one per transform size."""
+        if self.config.equal_level:
+            wave = wave.float() - wave.float().mean(dim=-1, keepdim=True)
+            # DAC lets go down to 1e-9, which lifts the faintest noise of a silent crop to full scale.
+            wave = 0.8 * wave / wave.abs().amax(dim=-1, keepdim=True).clamp(min=1e-3)
         return [judge(wave) for judge in (*self.periods, *self.spectra)]
 
 
-class _Stack(nn.Module):
-    """Weight-normalised 2-D convolutions with leaky rectifiers, and a last one to a score."""
+class JudgeStack(nn.Module):
+    """Weight-normalised 2-D convolutions with leaky rectifiers, and a last one to a score.
 
-    def __init__(self, in_channels: int, layers: list[tuple[int, tuple[int, int], tuple[int, int]]], last: bool = True):
+    Args:
+        in_channels: of what is judged.
+        layers: channels, kernel and stride of each.
+        score_kernel: of the last one; None = no score of its own.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        layers: list[tuple[int, tuple[int, int], tuple[int, int]]],
+        score_kernel: tuple[int, int] | None = (3, 3),
+    ):
         super().__init__()
         self.layers = nn.ModuleList()
         for width, kernel, stride in layers:
             self.layers.append(_convolution(in_channels, width, kernel, stride))
             in_channels = width
-        self.score = _convolution(in_channels, 1, (3, 3), (1, 1)) if last else None
+        self.score = None if score_kernel is None else _convolution(in_channels, 1, score_kernel, (1, 1))
 
     def forward(self, x: Tensor) -> Judgement:
         features = []
@@ -136,7 +104,10 @@ class _PeriodJudge(nn.Module):
         super().__init__()
         self.period = period
         widths = [min(config.width * 4**layer, config.max_width) for layer in range(4)]
-        self.stack = _Stack(1, [(width, (5, 1), (3, 1)) for width in widths])
+        layers = [(width, (5, 1), (3, 1)) for width in widths]
+        if config.final_layer:
+            layers.append((widths[-1], (5, 1), (1, 1)))
+        self.stack = JudgeStack(1, layers, score_kernel=(3, 1))
 
     def forward(self, wave: Tensor) -> Judgement:
         missing = -wave.shape[-1] % self.period
@@ -148,10 +119,12 @@ class _SpectrumJudge(nn.Module):
     def __init__(self, fft_size: int, config: WaveDiscriminatorConfig):
         super().__init__()
         self.fft_size = fft_size
-        edges = [round(edge * (fft_size // 2 + 1)) for edge in config.bands]
+        edges = [int(edge * (fft_size // 2 + 1)) for edge in config.bands]
         self.bands = list(pairwise(edges))
         layers = [(config.width, (3, 9), (1, 1)), *[(config.width, (3, 9), (1, 2))] * 3]
-        self.stacks = nn.ModuleList(_Stack(2, layers, last=False) for _ in self.bands)
+        if config.final_layer:
+            layers.append((config.width, (3, 3), (1, 1)))
+        self.stacks = nn.ModuleList(JudgeStack(2, layers, score_kernel=None) for _ in self.bands)
         self.score = _convolution(config.width, 1, (3, 3), (1, 1))
         self.register_buffer("window", torch.hann_window(fft_size), persistent=False)
 
@@ -169,3 +142,11 @@ class _SpectrumJudge(nn.Module):
 def _convolution(in_channels: int, out_channels: int, kernel: tuple[int, int], stride: tuple[int, int]) -> nn.Module:
     padding = (kernel[0] // 2, kernel[1] // 2)
     return weight_norm(nn.Conv2d(in_channels, out_channels, kernel, stride, padding))
+
+
+WAVE_DISCRIMINATORS = {
+    "mini": WaveDiscriminatorConfig(),
+    "dac": WaveDiscriminatorConfig(
+        fft_sizes=(2048, 1024, 512), width=32, max_width=1024, final_layer=True, equal_level=True
+    ),
+}

@@ -1,5 +1,6 @@
 """Losses of tokenizers and vocoders: adversarial in the least-squares form, and spectral distances."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resgen_tts.tokenizers.discriminators import Judgement
-from resgen_tts.tokenizers.log_mel import spectrum_magnitude
+from resgen_tts.tokenizers.log_mel import LogMel, MelConfig, spectrum_magnitude
 
 
 def discriminator_loss(real: Sequence[Judgement], generated: Sequence[Judgement]) -> Float[Tensor, ""]:
@@ -68,6 +69,46 @@ class MultiResolutionSTFT(nn.Module):
                 convergence = ((theirs - ours).square().sum().clamp(min=1e-12) / theirs.square().sum()).sqrt()
                 total = total + convergence + (theirs.log() - ours.log()).abs().mean()
         return total / len(self.resolutions)
+
+
+class MultiScaleMel(nn.Module):
+    """L1 distance of base-10 log-mels, each a mean over its points, summed over several windows.
+
+    ``sum_w mean |log10 max(M_w, 1e-5) - log10 max(M'_w, 1e-5)|`` with M_w the magnitudes of a centred STFT with a Hann
+    window of w samples, hop w / 4, in Slaney bands up to half the sample rate.
+    Source: DAC (arXiv:2306.06546); windows, bands and clamp are those of its published configurations.
+
+    Args:
+        sample_rate: Hz.
+        windows: samples; multiples of 4.
+        bands: of each window.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        windows: Sequence[int] = (32, 64, 128, 256, 512, 1024, 2048),
+        bands: Sequence[int] = (5, 10, 20, 40, 80, 160, 320),
+    ):
+        super().__init__()
+        self.log_mels = nn.ModuleList(
+            LogMel(
+                MelConfig(
+                    sample_rate=sample_rate, fft_size=window, window_samples=window, hop_samples=window // 4,
+                    num_mels=count, high_hz=sample_rate / 2, padding="center", floor=1e-5, magnitude_epsilon=0.0,
+                )
+            )
+            for window, count in zip(windows, bands, strict=True)
+        )  # fmt: skip
+
+    def forward(self, wave: Float[Tensor, "B N"], target: Float[Tensor, "B N"]) -> Float[Tensor, ""]:
+        """Distance of a wave to its target, which takes no gradient."""
+        total = wave.new_zeros((), dtype=torch.float32)
+        for log_mel in self.log_mels:
+            with torch.no_grad():
+                wanted = log_mel(target)
+            total = total + (log_mel(wave) - wanted).abs().mean()
+        return total / math.log(10)
 
 
 def _padded(wave: Tensor, padding: tuple[int, int]) -> Tensor:

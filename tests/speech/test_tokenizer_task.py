@@ -1,6 +1,7 @@
 """Training of the Mel-VAE: the loss falls, refused steps change nothing, scores and pictures."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,8 +11,8 @@ from resgen_tts.common.randomness import generator
 from resgen_tts.engine.task import AdversarialTask
 from resgen_tts.speech.corpus import AudioBatch, AudioCrops
 from resgen_tts.speech.tokenizer_task import MelVAETask, MelVAETaskConfig
-from resgen_tts.tokenizers.discriminators import MelDiscriminatorConfig
 from resgen_tts.tokenizers.log_mel import MelConfig
+from resgen_tts.tokenizers.mel_discriminators import MelDiscriminatorConfig
 from resgen_tts.tokenizers.mel_vae import MelVAE, MelVAEConfig
 from resgen_tts.tokenizers.quantizer import QuantizerConfig
 
@@ -39,11 +40,14 @@ class Tones(AudioCrops):
         return [self.batch(-1, index) for index in range(num_batches)]
 
 
-def task_of(**changes):
+QUANTIZER = QuantizerConfig(depth=4, codebook_size=8, dim=6, warmup_vectors=32, decay=0.9)
+
+
+def task_of(quantizer=None, **changes):
     torch.manual_seed(0)
     config = MelVAEConfig(
         mel=MelConfig(num_mels=20),
-        quantizer=QuantizerConfig(depth=4, codebook_size=8, dim=6, warmup_vectors=32, decay=0.9),
+        quantizer=quantizer or QUANTIZER,
         strides=(2, 2, 2),
         widths=(12, 12, 16, 16),
         blocks=(1, 1, 1, 1),
@@ -90,8 +94,56 @@ def test_scores_begin_with_the_headline_and_name_every_level(trained):
         scores = task.validate(task.model.eval(), generator(0))
     assert next(iter(scores)) == "mel_l1"
     assert scores["mel_l1"] < scores["mel_l1/depth_01"]
-    assert {"mel_l1/depth_02", "usage/level_00", "perplexity/level_03"} <= scores.keys()
+    assert {"mel_l1/depth_02", "usage/level_00", "perplexity/level_03", "residual/level_03"} <= scores.keys()
     assert all(1 <= scores[f"perplexity/level_{level:02d}"] <= 8 for level in range(4))
+
+
+def test_scores_of_levels_and_agreement_are_those_of_the_codes(trained):
+    """Counted one by one over the validation batches."""
+    task, _ = trained
+    model, used, left, same = task.model.eval(), set(), [], []
+    with torch.no_grad():
+        scores = task.validate(model, generator(0))
+        for batch in Tones().fixed(2):
+            mel = task.log_mel(batch.wave)
+            latents = model.encode_latent(mel)
+            codes = model.quantize(latents)
+            again = model.quantize(
+                model.encode_latent(model.decode_latent(model.code_space.total(codes), mel.shape[1]))
+            )
+            same.append(again[..., 0] == codes[..., 0])
+            used |= set(codes[..., 0].flatten().tolist())
+            left.append((latents - model.code_space.codebooks[0][codes[..., 0]]).square())
+    assert scores["agreement/level_00"] == pytest.approx(float(torch.cat(same).float().mean()))
+    assert scores["usage/level_00"] == pytest.approx(len(used) / 8)
+    assert scores["residual/level_00"] == pytest.approx(float(torch.cat(left).mean()), rel=1e-4)
+    assert scores["residual/level_03"] < scores["residual/level_00"]
+
+
+def test_the_loss_is_the_weighted_sum_of_its_parts(trained):
+    task, _ = trained
+    changed = copy.copy(task)
+    changed.config = MelVAETaskConfig(
+        mel_weight=2.0, commitment_weight=0.5, codebook_weight=3.0, stability_weight=0.7, stability_margin=2.0
+    )
+    output = changed.step(task.model, Tones().batch(0, 0), generator(0), 0)
+    logs = output.logs
+    expected = 2.0 * logs["mel_l1"] + 0.5 * logs["commitment"] + 3.0 * logs["codebook"] + 0.7 * logs["stability"]
+    torch.testing.assert_close(output.loss.detach(), expected)
+    assert float(logs["stability"]) > 0
+    assert "stability" not in task.step(task.model, Tones().batch(0, 0), generator(0), 0).logs
+
+
+def test_codebooks_that_learn_by_gradient_get_it_from_the_loss():
+    task = task_of(replace(QUANTIZER, update="gradient"))
+    codebooks = task.model.quantizer.codebooks
+    for index in range(3):  # 3 x 4 items x 4 code frames start it
+        output = task.step(task.model, Tones().batch(0, index), generator(0, index), index)
+        task.accept(task.model, {name: value.detach() for name, value in output.outputs.items()})
+    output = task.step(task.model, Tones().batch(0, 9), generator(0, 9), 9)
+    (gradient,) = torch.autograd.grad(output.loss, codebooks)
+    assert (gradient.abs().sum((1, 2)) > 0).all()
+    assert float(output.logs["codebook"]) > 0
 
 
 def test_plots_are_written(trained, tmp_path):
@@ -135,7 +187,9 @@ def test_adversarial_sides(trained):
     assert all(parameter.grad is not None for parameter in task.discriminator.parameters())
 
 
-@pytest.mark.parametrize("wrong", [{"depth_dropout": 1.5}, {"validation_batches": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"depth_dropout": 1.5}, {"validation_batches": 0}, {"stability_weight": -1.0}, {"stability_margin": -0.1}]
+)
 def test_nonsense_is_refused(wrong):
     with pytest.raises(ConfigError):
         MelVAETaskConfig(**wrong)
