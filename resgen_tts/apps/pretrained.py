@@ -19,7 +19,7 @@ from resgen_tts.tokenizers.log_mel import MelConfig
 from resgen_tts.tokenizers.mel_tokenizer import MelTokenizer
 from resgen_tts.tokenizers.mel_vae import MelVAE, MelVAEConfig
 from resgen_tts.tokenizers.vocoder import Vocoder
-from resgen_tts.tokenizers.vocoder_kinds import vocoder_of
+from resgen_tts.tokenizers.vocoder_kinds import AnyVocoder, vocoder_of
 
 PARTS = ("mel_vae", "vocoder", "generator")  # folders of a whole system
 GRIFFIN_LIM = "griffin_lim"  # in the place of a vocoder's folder
@@ -39,7 +39,7 @@ def load_vocoder(folder: Path) -> Vocoder | BigVGAN:
     return filled(vocoder_of(config), tensors, folder)
 
 
-def load_vocoder_or(name: Path | str, mel: MelConfig) -> Vocoder | BigVGAN | GriffinLim:
+def load_vocoder_or(name: Path | str, mel: MelConfig) -> AnyVocoder:
     """The vocoder of a folder, or Griffin-Lim by its name on the given mel."""
     return GriffinLim(mel) if str(name) == GRIFFIN_LIM else load_vocoder(Path(name))
 

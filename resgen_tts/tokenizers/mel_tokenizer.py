@@ -6,12 +6,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from resgen_tts.common.errors import AudioError, ConfigError
+from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.lengths import padding_mask
 from resgen_tts.core.code_space import CodeSpace
+from resgen_tts.tokenizers.input_checks import check_codes, check_waves
 from resgen_tts.tokenizers.log_mel import LogMel
 from resgen_tts.tokenizers.mel_vae import MelVAE
-from resgen_tts.tokenizers.vocoder import GriffinLim, Vocoder
+from resgen_tts.tokenizers.vocoder_kinds import AnyVocoder
 
 CHUNK_CODES = 1024  # code frames worked on at once: 51 to 102 s at the small settings
 
@@ -30,7 +31,7 @@ class MelTokenizer(nn.Module):
         ConfigError: the two were made for different mels, or a chunk holds nothing.
     """
 
-    def __init__(self, mel_vae: MelVAE, vocoder: Vocoder | GriffinLim, *, chunk_codes: int = CHUNK_CODES):
+    def __init__(self, mel_vae: MelVAE, vocoder: AnyVocoder, *, chunk_codes: int = CHUNK_CODES):
         super().__init__()
         if mel_vae.config.mel != vocoder.config.mel:
             raise ConfigError(
@@ -64,7 +65,7 @@ class MelTokenizer(nn.Module):
             ValueError: not a batch of mono waves with one length each.
         """
         mel = self.mel_vae.config.mel
-        _check_waves(wave, lengths, mel.hop_samples)
+        check_waves(wave, lengths, mel.hop_samples)
         codes = torch.cat(list(self.mel_vae.encode_stream(self._mel_chunks(wave, lengths))), dim=1)
         return codes, self.mel_vae.num_codes(mel.num_frames(lengths))
 
@@ -85,9 +86,7 @@ class MelTokenizer(nn.Module):
         Raises:
             ValueError: a code is none of the codebooks', or there are more levels than codebooks.
         """
-        size = self.code_space.codebook_size
-        if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < size:
-            raise ValueError(f"codes must lie in 0..{size - 1}, got {int(codes.min())}..{int(codes.max())}")
+        check_codes(codes, self.code_space)
         mel = torch.cat(list(self.mel_vae.decode_stream(codes.split(self.chunk_codes, dim=1))), dim=1)
         return mel, lengths * self.mel_vae.config.stride
 
@@ -113,25 +112,3 @@ class MelTokenizer(nn.Module):
             inside = (lengths - past).clamp(0, ahead - past)
             chunk = self.log_mel(wave[:, past:ahead], inside)
             yield self.mel_vae.to_whole_codes(chunk[:, start - first :][:, :size])
-
-
-def _check_waves(wave: Tensor, lengths: Tensor, shortest: int) -> None:
-    if wave.ndim != 2 or lengths.shape != wave.shape[:1]:
-        raise ValueError(
-            "encode needs waves [B, N] (mono) and one length each, "
-            f"got shapes {tuple(wave.shape)} and {tuple(lengths.shape)}"
-        )
-    if int(lengths.max()) > wave.shape[1]:
-        raise ValueError(f"a length of {int(lengths.max())} exceeds the {wave.shape[1]} samples given")
-    if int(lengths.min()) < shortest:
-        raise AudioError(
-            f"a wave of {int(lengths.min())} samples is shorter than one mel frame ({shortest})", code="AUDIO_TOO_SHORT"
-        )
-    broken = ~wave.isfinite() & ~padding_mask(lengths, wave.shape[1])
-    if bool(broken.any()):
-        item, sample = broken.nonzero()[0].tolist()
-        raise AudioError(
-            f"sample {sample} of wave {item} is {float(wave[item, sample])}.",
-            code="AUDIO_NONFINITE",
-            hint="Repair or drop the recording.",
-        )

@@ -7,11 +7,8 @@ from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.nn.convolution import Conv1d, ConvNeXtBlock, Memory, stream_layers
-from resgen_tts.tokenizers.griffin_lim import GriffinLim, griffin_lim
 from resgen_tts.tokenizers.inverse_stft import InverseSTFT, OverlapMemory
 from resgen_tts.tokenizers.log_mel import MELS, MelConfig
-
-__all__ = ["VOCODERS", "GriffinLim", "InverseSTFT", "StreamMemory", "Vocoder", "VocoderConfig", "griffin_lim"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,10 @@ from typing import Any
 from resgen_tts.common.config import from_plain
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.tokenizers.bigvgan import BigVGAN, BigVGANConfig
+from resgen_tts.tokenizers.griffin_lim import GriffinLim
 from resgen_tts.tokenizers.vocoder import Vocoder, VocoderConfig
 
+AnyVocoder = Vocoder | BigVGAN | GriffinLim  # what makes waves of log-mels: ``config.mel`` says of which
 KINDS = {"vocos": (VocoderConfig, Vocoder), "bigvgan": (BigVGANConfig, BigVGAN)}
 
 

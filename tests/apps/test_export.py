@@ -7,7 +7,7 @@ import pytest
 from resgen_tts.apps.export import export
 from resgen_tts.apps.pretrained import GRIFFIN_LIM, load_exported
 from resgen_tts.common.errors import CheckpointError
-from resgen_tts.tokenizers.vocoder import GriffinLim
+from resgen_tts.tokenizers.griffin_lim import GriffinLim
 
 
 def test_griffin_lim_is_exported_by_name(experiment, tmp_path):
