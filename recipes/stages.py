@@ -17,22 +17,28 @@ from resgen_tts.common.errors import ConfigError, ResGenError
 ROOT = Path(__file__).resolve().parent.parent
 
 # Verbs that read a configuration: conf/<section>.yaml, and words from --<section>_args.
-SECTIONS = ["prepare", "text", "mel_vae", "vocoder", "encode", "aligner", "align", "train"]
+SECTIONS = ["prepare", "text", "mel_vae", "codec", "vocoder", "encode", "aligner", "align", "train"]
 SECTIONS += ["synthesize", "score", "export"]
 
 CORPORA = ("mini", "custom")
+GRIFFIN_LIM = "griffin_lim"  # the vocoder that needs no training
 
 
-def table(corpus: str, *, smoke: bool = False, pairs: bool = False) -> list[Stage]:
+def table(
+    corpus: str, *, smoke: bool = False, pairs: bool = False, codec: bool = False, vocoder: str = ""
+) -> list[Stage]:
     """The stages of a recipe: commands, and what they read and leave behind.
 
     Args:
         corpus: one of CORPORA; it decides stages 0 and 1.
         smoke: make a handful of clips instead of the whole corpus.
         pairs: the evaluation items are the user's ({pairs}) instead of the corpus's own choice.
+        codec: train the waveform codec too.
+        vocoder: a trained vocoder's folder ({vocoder}), or griffin_lim, instead of one trained here.
     """
     manifests, text = "{data}/manifests", "{data}/text"
-    mel_vae, vocoder, aligner, generator = "{exp}/mel_vae", "{exp}/vocoder", "{exp}/aligner", "{exp}/generator"
+    mel_vae, aligner, generator = "{exp}/mel_vae", "{exp}/aligner", "{exp}/generator"
+    wave_maker = "{vocoder}" if vocoder else "{exp}/vocoder"
     codes, synth, score, model = "{exp}/codes", "{exp}/synth", "{exp}/score", "{exp}/model"
     sources: tuple[str, ...] = ()  # of the corpus; none where nothing but the options decides it
     vocabulary: tuple[str, ...] = ()  # of a closed set of words, for the recogniser
@@ -62,6 +68,9 @@ def table(corpus: str, *, smoke: bool = False, pairs: bool = False) -> list[Stag
     def final(part: str) -> str:
         return f"{part}/final"
 
+    vocoder_files = (wave_maker,) if vocoder else (final(wave_maker),)
+    if vocoder == GRIFFIN_LIM:
+        vocoder_files = ()
     return [
         Stage(number=0, name="fetch", home="data", commands=(Command(line=fetch),)),
         Stage(
@@ -81,14 +90,18 @@ def table(corpus: str, *, smoke: bool = False, pairs: bool = False) -> list[Stag
             outputs=(text,),
         ),
         Stage(number=3, name="mel_vae", commands=train("mel_vae"), inputs=(manifests,), outputs=(mel_vae,)),
-        Stage(number=4, name="codec", not_selected="the tokens come from the Mel-VAE; there is no waveform codec yet"),
+        Stage(number=4, name="codec", commands=train("codec"), inputs=(manifests,), outputs=("{exp}/codec",))
+        if codec
+        else Stage(number=4, name="codec", not_selected="tokens come from the Mel-VAE; --codec trains one beside it"),
         Stage(
             number=5,
             name="vocoder",
             commands=train("vocoder", f"--mel_vae {mel_vae}"),
             inputs=(manifests, final(mel_vae)),
-            outputs=(vocoder,),
-        ),
+            outputs=(wave_maker,),
+        )
+        if not vocoder
+        else Stage(number=5, name="vocoder", not_selected=f"the vocoder is {vocoder}"),
         Stage(
             number=6,
             name="encode",
@@ -111,11 +124,11 @@ def table(corpus: str, *, smoke: bool = False, pairs: bool = False) -> list[Stag
             number=8,
             name="synthesize",
             commands=verb(
-                f"synthesize-list --data {{data}} --mel_vae {mel_vae} --vocoder {vocoder} --generator {generator}"
+                f"synthesize-list --data {{data}} --mel_vae {mel_vae} --vocoder {wave_maker} --generator {generator}"
                 f" --output {synth} --seed {{seed}}",
                 "synthesize",
             ),
-            inputs=(manifests, final(mel_vae), final(vocoder), final(generator)),
+            inputs=(manifests, final(mel_vae), *vocoder_files, final(generator)),
             outputs=(synth,),
         ),
         Stage(
@@ -128,8 +141,12 @@ def table(corpus: str, *, smoke: bool = False, pairs: bool = False) -> list[Stag
         Stage(
             number=10,
             name="export",
-            commands=verb(f"export --exp {{exp}} --output {model} --report {score}/report.md", "export"),
-            inputs=(final(mel_vae), final(vocoder), final(generator), score),
+            commands=verb(
+                f"export --exp {{exp}} --output {model} --report {score}/report.md"
+                + (f" --vocoder {wave_maker}" if vocoder else ""),
+                "export",
+            ),
+            inputs=(final(mel_vae), *vocoder_files, final(generator), score),
             outputs=(model,),
         ),
     ]
@@ -148,6 +165,8 @@ def arguments() -> argparse.ArgumentParser:
         "--pairs", default="", metavar="FILE", help="custom: evaluation items (default: drawn from test)"
     )
     corpus.add_argument("--sample_rate", type=int, default=16000, help="custom: rate of the prepared audio, in Hz")
+    corpus.add_argument("--codec", action="store_true", help="train the waveform codec too (stage 4)")
+    corpus.add_argument("--vocoder", default="", metavar="DIR", help="a trained vocoder, or griffin_lim (no stage 5)")
     corpus.add_argument("--corpus_seed", type=int, default=0, help="mini: seed of the corpus itself")
     return known
 
@@ -173,11 +192,13 @@ def build(options: argparse.Namespace) -> Runner:
         raise ConfigError(f"--data and --pairs are for the corpus 'custom'; {options.corpus!r} makes its own.")
     kind, tag = ("smoke", options.tag or "smoke") if options.smoke else ("full", options.tag or "base")
     recipe = place(options.recipe, options.cwd)
+    vocoder = options.vocoder if options.vocoder == GRIFFIN_LIM else place(options.vocoder, options.cwd)
     fields = {
         "data": place(options.datadir, options.cwd) or f"{recipe}/data/{kind}",
         "exp": place(options.expdir, options.cwd) or f"{recipe}/exp/{tag}",
         "corpus": place(options.data, options.cwd),
         "pairs": place(options.pairs, options.cwd),
+        "vocoder": vocoder,
         "seed": str(options.seed),
         "corpus_seed": str(options.corpus_seed),
         "sample_rate": str(options.sample_rate),
@@ -187,7 +208,9 @@ def build(options: argparse.Namespace) -> Runner:
     override = ROOT / place(options.config, options.cwd) if options.config else None
     return Runner(
         root=ROOT,
-        stages=table(options.corpus, smoke=options.smoke, pairs=bool(options.pairs)),
+        stages=table(
+            options.corpus, smoke=options.smoke, pairs=bool(options.pairs), codec=options.codec, vocoder=vocoder
+        ),
         fields=fields,
         configs=resolve(ROOT / recipe / "conf", SECTIONS, smoke=options.smoke, override=override),
         extra=extra_words(options, SECTIONS),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from resgen_tts.apps.train_codec import train_codec
 from resgen_tts.apps.train_image import TRAINERS as IMAGE_TRAINERS
 from resgen_tts.apps.training import fit_part, parse, seeded
 from resgen_tts.common.errors import ConfigError
@@ -32,12 +33,13 @@ def main(arguments: list[str]) -> None:
 
 def _train_mel_vae(arguments: list[str]) -> None:
     from resgen_tts.speech.tokenizer_task import MelVAETask, MelVAETaskConfig
-    from resgen_tts.tokenizers.discriminators import MelDiscriminatorConfig
+    from resgen_tts.tokenizers.mel_discriminators import MEL_DISCRIMINATORS, MelDiscriminatorConfig
     from resgen_tts.tokenizers.mel_vae import MEL_VAES, MelVAE, MelVAEConfig
 
     options = parse(
         "mel_vae", arguments, MEL_VAES,
         model=MelVAEConfig, task=MelVAETaskConfig, discriminator=MelDiscriminatorConfig, crops=_crop_config(),
+        discriminators=MEL_DISCRIMINATORS,
     )  # fmt: skip
     rate = options.model.mel.sample_rate
     train, dev = _crops(options, rate)
@@ -52,12 +54,13 @@ def _train_mel_vae(arguments: list[str]) -> None:
 def _train_vocoder(arguments: list[str]) -> None:
     from resgen_tts.apps.pretrained import load_mel_vae
     from resgen_tts.speech.vocoder_task import VocoderTask, VocoderTaskConfig
-    from resgen_tts.tokenizers.discriminators import WaveDiscriminatorConfig
+    from resgen_tts.tokenizers.discriminators import WAVE_DISCRIMINATORS, WaveDiscriminatorConfig
     from resgen_tts.tokenizers.vocoder import VOCODERS, Vocoder, VocoderConfig
 
     options = parse(
         "vocoder", arguments, VOCODERS, paths=("mel_vae",),
         model=VocoderConfig, task=VocoderTaskConfig, discriminator=WaveDiscriminatorConfig, crops=_crop_config(),
+        discriminators=WAVE_DISCRIMINATORS,
     )  # fmt: skip
     train, dev = _crops(options, options.model.mel.sample_rate)
     with seeded(options.train.seed):
@@ -131,6 +134,7 @@ def _train_generator(arguments: list[str]) -> None:
 
 _TRAINERS: dict[str, Callable[[list[str]], None]] = {
     "mel_vae": _train_mel_vae,
+    "codec": train_codec,
     "vocoder": _train_vocoder,
     "aligner": _train_aligner,
     "generator": _train_generator,

@@ -19,6 +19,7 @@ def parse(
     *,
     preset: str = "mini",
     data: str | None = "folder that the stage 'prepare' filled",
+    discriminators: dict[str, Any] | None = None,
     **sections: type,
 ):
     """Read preset, YAML and options into dataclasses; ``model`` starts from the preset.
@@ -30,6 +31,7 @@ def parse(
         paths: further options that name folders of earlier stages, all required.
         preset: the one taken where none is named.
         data: what ``--data`` is, for the help; None where the part has no such option.
+        discriminators: named values of ``discriminator``, where the part has one.
         sections: option group: its dataclass; that of ``model`` may be a base of the presets' own.
     Raises:
         ConfigError: an unknown preset or key, or a value that makes no sense.
@@ -48,8 +50,13 @@ def parse(
     for path in paths:
         parser.add_argument(f"--{path}", type=Path, required=True, help="folder that an earlier stage left")
     parser.add_argument("--train", type=TrainConfig, default=TrainConfig())
-    for name, kind in sections.items():
-        default = presets[_preset_of(arguments, presets, preset)] if name == "model" else kind()
+    defaults = {name: kind() for name, kind in sections.items() if name != "model"}
+    defaults["model"] = presets[_preset_of("preset", arguments, presets, preset)]
+    if discriminators is not None:
+        named = "discriminator_preset"
+        parser.add_argument(f"--{named}", default="mini", choices=sorted(discriminators), help="its named size")
+        defaults["discriminator"] = discriminators[_preset_of(named, arguments, discriminators, "mini")]
+    for name, default in defaults.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     try:
         return parser.instantiate(parser.parse_args(arguments))
@@ -57,7 +64,7 @@ def parse(
         raise ConfigError(str(error), hint=f"See: resgen-tts train {part} --help") from error
 
 
-def _preset_of(arguments: list[str], presets: dict[str, Any], default: str) -> str:
+def _preset_of(option: str, arguments: list[str], presets: dict[str, Any], default: str) -> str:
     """The preset's name must be known before its values can be defaults: last option, else last YAML, else default."""
     import yaml
 
@@ -65,16 +72,16 @@ def _preset_of(arguments: list[str], presets: dict[str, Any], default: str) -> s
     for place, argument in enumerate(arguments):
         name, given, value = argument.partition("=")
         value = value if given else (arguments[place + 1] if place + 1 < len(arguments) else "")
-        if name == "--preset":
+        if name == f"--{option}":
             named = value
         elif name == "--config":
             files.append(value)
     for file in reversed(files):
         if named is None and Path(file).is_file():
-            named = (yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}).get("preset")
+            named = (yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}).get(option)
     named = named or default
     if named not in presets:
-        raise ConfigError(f"unknown preset {named!r}; there are {', '.join(sorted(presets))}")
+        raise ConfigError(f"unknown {option} {named!r}; there are {', '.join(sorted(presets))}")
     return named
 
 

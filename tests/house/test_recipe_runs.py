@@ -193,3 +193,25 @@ def test_custom_needs_a_folder_with_a_table(checkout, tmp_path):
     (folder / "list.tsv").write_text("id\tspeaker\tfile\ttext\na\tb\tc.wav\thello\n")
     status, output = checkout.run("custom", "--data", str(folder), "--stop_stage", "1")
     assert status == 2 and "STAGE_STALE" in output
+
+
+def test_the_codec_is_trained_where_it_is_asked_for(checkout):
+    status, output = checkout.run("mini", "--codec", "--stop_stage", "codec")
+    assert status == 0, output
+    assert verbs(checkout.calls()) == ["prepare", "text", "train mel_vae", "train codec"]
+
+
+def test_a_named_vocoder_takes_the_place_of_the_trained_one(checkout):
+    folder = checkout.root.parent / "a vocoder"
+    (folder / "final").mkdir(parents=True)
+    (folder / "final" / "model.safetensors").write_text("weights\n")
+    status, output = checkout.run("mini", "--vocoder", str(folder))
+    assert status == 0, output
+    assert verbs(checkout.calls()) == [verb for verb in VERBS_IN_ORDER if verb != "train vocoder"]
+    assert f"the vocoder is {folder}" in output
+    (folder / "final" / "model.safetensors").write_text("other weights\n")
+    status, output = checkout.run("mini", "--vocoder", str(folder))
+    assert status == 2
+    assert "input.{vocoder}" in output  # made with another vocoder: not used as it is
+    assert checkout.run("mini", "--vocoder", "griffin_lim", "--stages", "synthesize", "--force")[0] == 0
+    assert "--vocoder griffin_lim" in " ".join(checkout.calls())

@@ -1,0 +1,34 @@
+"""Trainer of the waveform codec: ``resgen-tts train codec``."""
+
+from resgen_tts.apps.training import fit_part, parse, seeded
+
+
+def train_codec(arguments: list[str]) -> None:
+    """Train the waveform codec, or go on training it.
+
+    Raises:
+        ConfigError: an unknown preset or key, or a value that makes no sense.
+    """
+    from resgen_tts.speech.codec_task import WaveCodecTask, WaveCodecTaskConfig
+    from resgen_tts.speech.corpus import AudioCrops, CropConfig, load_cuts
+    from resgen_tts.tokenizers.discriminators import WAVE_DISCRIMINATORS, WaveDiscriminatorConfig
+    from resgen_tts.tokenizers.wave_codec import WAVE_CODECS, WaveCodec, WaveCodecConfig
+
+    options = parse(
+        "codec", arguments, WAVE_CODECS, preset="small16k",
+        model=WaveCodecConfig, task=WaveCodecTaskConfig, discriminator=WaveDiscriminatorConfig, crops=CropConfig,
+        discriminators=WAVE_DISCRIMINATORS,
+    )  # fmt: skip
+    train, dev = (
+        AudioCrops(
+            load_cuts(options.data, split), sample_rate=options.model.sample_rate,
+            crop_seconds=options.crops.seconds, batch_size=options.crops.batch_size, seed=options.train.seed,
+        )
+        for split in ("train", "dev")
+    )  # fmt: skip
+    with seeded(options.train.seed):
+        task = WaveCodecTask(
+            options.task, WaveCodec(options.model), options.discriminator,
+            train=train, validation=dev, seed=options.train.seed,
+        )  # fmt: skip
+    fit_part("codec", task, options, {})
