@@ -38,6 +38,8 @@ class Tones(AudioCrops):
 def task_of(**changes):
     torch.manual_seed(0)
     config = WaveCodecConfig(
+        fft_size=64,
+        stft_hop_samples=16,
         quantizer=QuantizerConfig(depth=4, codebook_size=8, dim=6, warmup_vectors=32, decay=0.9),
         strides=(5, 2),
         widths=(16, 16),

@@ -285,7 +285,7 @@ def test_the_named_sizes():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"fft_size": 60},
+        {"fft_size": 70},
         {"fft_size": 16, "stft_hop_samples": 16},
         {"fft_size": 27, "stft_hop_samples": 9, "strides": ()},
         {"fft_size": 12, "stft_hop_samples": 3},
