@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.randomness import generator
-from resgen_tts.core.masking import suffix_mask
 from resgen_tts.engine.task import StepOutput
 from resgen_tts.speech.corpus import AudioBatch, AudioCrops
+from resgen_tts.tokenizers.depth_prefixes import draw_prefixes, level_use, scored_prefixes
 from resgen_tts.tokenizers.level_report import draw_level_report, level_scores
 from resgen_tts.tokenizers.log_mel import LogMel
 from resgen_tts.tokenizers.losses import discriminator_loss, feature_matching, generator_loss
@@ -87,7 +87,7 @@ class MelVAETask:
     def step(self, model: nn.Module, batch: AudioBatch, rng: torch.Generator, step: int) -> StepOutput:
         """The sum of L1 of log-mels, commitment, codebook loss and stability, with quantizer dropout over depth."""
         config, mel = self.config, self._mel(batch)
-        levels = self._draw_levels(len(mel), rng).to(mel.device)
+        levels = draw_prefixes(len(mel), self.model.config.quantizer.depth, config.depth_dropout, rng).to(mel.device)
         margin = config.stability_margin if config.stability_weight > 0 else None
         result = model(mel, None, levels, stability_margin=margin)
         distance = (result.mel.float() - mel).abs().mean()
@@ -127,7 +127,7 @@ class MelVAETask:
         ``agreement/level_00`` is the share of coarsest codes that stay the same when the decoded mel is encoded again.
         """
         depth = self.model.config.quantizer.depth
-        prefixes = sorted({2**power for power in range(depth.bit_length())} | {depth})
+        prefixes = scored_prefixes(depth)
         sums, values, same, frames = dict.fromkeys(prefixes, 0.0), 0, 0, 0
         for mel, _, codes in self._coded_batches():
             for prefix in prefixes:  # the last one is the whole depth
@@ -158,30 +158,14 @@ class MelVAETask:
             yield mel, latents, self.model.quantize(latents)
 
     def _level_use(self) -> tuple[Tensor, Tensor]:
-        """Over the validation batches: times each code was chosen [D, V], residual energy after each level [D]."""
-        space = self.model.code_space
-        counts, squares, values = torch.zeros(space.depth, space.codebook_size), torch.zeros(space.depth), 0
-        for _, latents, codes in self._coded_batches():
-            left = latents[:, :, None] - space.embed(codes).cumsum(2)  # [B, S, D, C]
-            counts.scatter_add_(1, codes.flatten(0, 1).T.cpu(), torch.ones(space.depth, codes[..., 0].numel()))
-            squares += left.square().sum((0, 1, 3)).cpu()
-            values += latents.numel()
-        return counts, squares / values
+        return level_use(self.model.code_space, ((latents, codes) for _, latents, codes in self._coded_batches()))
 
     def _mel(self, batch: AudioBatch) -> Tensor:
         with torch.no_grad():
             return self.log_mel.to(batch.wave.device)(batch.wave)
 
     def _decode(self, codes: Tensor, prefix: int, num_frames: int) -> Tensor:
-        depth = codes.shape[-1]
-        hidden = suffix_mask(torch.full(codes.shape[:2], depth - prefix, device=codes.device), depth)
-        return self.model.decode_latent(self.model.code_space.visible_sum(codes, hidden), num_frames)
-
-    def _draw_levels(self, size: int, rng: torch.Generator) -> Tensor:
-        depth = self.model.config.quantizer.depth
-        dropped = torch.rand(size, generator=rng) < self.config.depth_dropout
-        prefix = torch.randint(1, depth + 1, (size,), generator=rng)
-        return torch.where(dropped, prefix, torch.full_like(prefix, depth))
+        return self.model.decode_latent(self.model.code_space.total(codes[..., :prefix]), num_frames)
 
     def _validation_batches(self) -> list[AudioBatch]:
         if self._fixed is None:
