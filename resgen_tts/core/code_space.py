@@ -9,6 +9,8 @@ from torch import Tensor
 
 from resgen_tts.core.nearest import nearest_code
 
+_CHUNK_FRAMES = 4096  # quantized at once on a CPU: their residuals stay in cache from level to level
+
 
 @dataclass(frozen=True)
 class CodeSpace:
@@ -87,7 +89,7 @@ class CodeSpace:
             codes: the codes to keep at all other levels; needed with ``hidden_mask``.
         """
         batch, frames, _ = latents.shape
-        residual = latents.reshape(batch * frames, self.dim).to(self.codebooks.dtype).clone()
+        residual = latents.reshape(batch * frames, self.dim).to(self.codebooks.dtype)
         if hidden_mask is None:
             wanted = None
             found = torch.zeros(batch * frames, self.depth, dtype=torch.long, device=latents.device)
@@ -96,6 +98,15 @@ class CodeSpace:
                 raise ValueError("a partial search needs the visible codes")
             wanted = hidden_mask.reshape(-1, self.depth)
             found = codes.reshape(batch * frames, self.depth).clone()
+        # An accelerator takes all frames at once: it pays for every launch.
+        rows = _CHUNK_FRAMES if latents.device.type == "cpu" else max(1, len(found))
+        for start in range(0, len(found), rows):
+            part = slice(start, start + rows)
+            self._quantize_rows(residual[part].clone(), found[part], None if wanted is None else wanted[part])
+        return found.reshape(batch, frames, self.depth)
+
+    def _quantize_rows(self, residual: Tensor, found: Tensor, wanted: Tensor | None) -> None:
+        """Write the codes of one chunk of frames into ``found``; ``residual`` is used up."""
         for level, book in enumerate(self.codebooks):
             rows = slice(None) if wanted is None else wanted[:, level].nonzero().squeeze(1)
             part = residual[rows]
@@ -104,7 +115,6 @@ class CodeSpace:
             chosen = self.search(level, part)
             found[rows, level] = chosen
             residual[rows] = part - book[chosen]
-        return found.reshape(batch, frames, self.depth)
 
     def search(self, level: int, residual: Float[Tensor, "N C"]) -> Int[Tensor, " N"]:
         """Codes of one level for what the coarser ones leave: the nearest ones here; other codecs may differ."""

@@ -86,3 +86,13 @@ def test_nearest_code_in_chunks_equals_one_search(monkeypatch):
 def test_codes_of_a_deeper_tokenizer_are_refused():
     with pytest.raises(ValueError, match="5 levels, the code space 4"):
         toy_space().embed(torch.zeros(1, 1, 5, dtype=torch.long))
+
+
+def test_quantizing_in_chunks_equals_one_pass(monkeypatch):
+    space, latents = toy_space(), torch.randn(2, 11, 3, generator=torch.Generator().manual_seed(5))
+    mask = torch.rand(2, 11, 4, generator=torch.Generator().manual_seed(6)) < 0.5
+    codes = torch.randint(0, 7, (2, 11, 4), generator=torch.Generator().manual_seed(7))
+    whole, partial = space.quantize(latents), space.quantize(latents, mask, codes)
+    monkeypatch.setattr("resgen_tts.core.code_space._CHUNK_FRAMES", 5)
+    assert torch.equal(space.quantize(latents), whole)
+    assert torch.equal(space.quantize(latents, mask, codes), partial)
