@@ -193,6 +193,8 @@ def build(options: argparse.Namespace) -> Runner:
     kind, tag = ("smoke", options.tag or "smoke") if options.smoke else ("full", options.tag or "base")
     recipe = place(options.recipe, options.cwd)
     vocoder = options.vocoder if options.vocoder == GRIFFIN_LIM else place(options.vocoder, options.cwd)
+    if vocoder and (ROOT / vocoder / "final").is_dir():
+        vocoder = f"{vocoder}/final"  # of a training run, the finished model
     fields = {
         "data": place(options.datadir, options.cwd) or f"{recipe}/data/{kind}",
         "exp": place(options.expdir, options.cwd) or f"{recipe}/exp/{tag}",

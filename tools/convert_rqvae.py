@@ -137,7 +137,7 @@ def main(arguments: list[str]) -> int:
     try:
         published = read_weights(options.source, allow_pickle=options.allow_pickle, inside="state_dict")
         weights = converted(published, config).state_dict()
-        facts = {"part": "image_vae", "source": str(options.source), "model": to_plain(config)}
+        facts = {"part": "image_vae", "source": options.source.name, "model": to_plain(config)}
         save_model(options.output, weights, facts)
     except ResGenError as error:
         sys.stderr.write(f"{error}\n")

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from resgen_tts.common.config import to_plain
-from resgen_tts.common.errors import ResGenError
+from resgen_tts.common.errors import ConfigError, ResGenError
 from resgen_tts.engine.checkpoint import save_model
 from resgen_tts.tokenizers.published_vocoders import PUBLISHED, load_published
 from resgen_tts.tokenizers.vocoder_kinds import kind_of
@@ -19,8 +19,11 @@ from resgen_tts.tokenizers.vocoder_kinds import kind_of
 
 def convert(source: str, output: Path, *, like: str = "", allow_pickle: bool = False) -> None:
     """Read what is published and write what ``load_vocoder`` reads."""
+    if Path(source).exists() and Path(source).resolve() in (output.resolve(), *output.resolve().parents):
+        raise ConfigError(f"{output} is replaced as a whole and must not be, or lie in, the source.")
     vocoder = load_published(source, like=like, allow_pickle=allow_pickle)
-    config = {"part": "vocoder", "kind": kind_of(vocoder), "source": source, "model": to_plain(vocoder.config)}
+    facts = {"part": "vocoder", "kind": kind_of(vocoder), "source": Path(source).name}
+    config = facts | {"model": to_plain(vocoder.config)}
     save_model(output, vocoder.state_dict(), config)
 
 

@@ -41,8 +41,10 @@ install_packages() {
   # there already, of whichever build.
   local otherwise
   otherwise="$(sed -n 's/^\([a-z][a-z0-9-]*\)==.*/\1/p' -- "$here/constraints-codecs.txt" | paste -sd'|')"
-  { grep -vE "^(torch|$otherwise)==" -- "$here/constraints.txt"
-    cat -- "$here/constraints-codecs.txt"; } >"$venv/constraints.txt"
+  cat -- "$here/constraints-codecs.txt" >"$venv/constraints.txt"
+  if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then # those of .venv start at Python 3.11
+    grep -vE "^(torch|$otherwise)==" -- "$here/constraints.txt" >>"$venv/constraints.txt"
+  fi
   "$python" -m pip install --disable-pip-version-check --no-input -c "$venv/constraints.txt" "${packages[@]}" \
     </dev/null >>"$log" 2>&1
 }

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 
 # Fields that say where and how fast, not what: they are no part of a stage's fingerprint.
-PLACES = frozenset({"data", "exp", "corpus", "pairs", "nj", "ngpu"})
+PLACES = frozenset({"data", "exp", "corpus", "pairs", "vocoder", "nj", "ngpu"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from resgen_tts.evaluation.speaker import SpeakerEncoder
 from resgen_tts.evaluation.text_error import Recognizer
 from resgen_tts.evaluation.waves import read_wave
 from resgen_tts.tokenizers.contract import Tokenizer
+from resgen_tts.tokenizers.level_report import usage
 
 SETTINGS_FILE = "run.json"
 _WAVES_AT_ONCE = 32  # given to the recogniser; what was heard is saved in between
@@ -69,19 +70,22 @@ class CopyFolder:
             path = self.root / "items" / f"{recording.id}.json"
             try:
                 samples = read_wave(recording.file, sample_rate=tokenizer.sample_rate)
-                digest = sha256_file(recording.file)
-                item = read_json(path) if path.is_file() else {}
-                if item.get("sha256") != digest:
-                    if not is_warm:
-                        warm_up(tokenizer)
-                        is_warm = True
-                    made = self._make_item(tokenizer, encoder, recording, samples, depths, systems)
-                    item = made | {"sha256": digest}
-                    self._words_file(recording.id).unlink(missing_ok=True)
-                    write_json(path, item)
-                items.append(item | {"text": recording.text})
-            except AudioError as error:
+                if len(samples) < tokenizer.hop_samples:
+                    raise AudioError(f"{recording.file} is shorter than one code frame.", code="AUDIO_TOO_SHORT")
+            except AudioError as error:  # of the recording; one of a copy is the tokenizer's fault and stops the run
                 skipped[recording.id] = str(error)
+                continue
+            digest = sha256_file(recording.file)
+            item = read_json(path) if path.is_file() else {}
+            if item.get("sha256") != digest:
+                if not is_warm:
+                    warm_up(tokenizer)
+                    is_warm = True
+                made = self._make_item(tokenizer, encoder, recording, samples, depths, systems)
+                item = made | {"sha256": digest}
+                self._words_file(recording.id).unlink(missing_ok=True)
+                write_json(path, item)
+            items.append(item | {"text": recording.text})
         return items, skipped
 
     def heard(self, ids: Sequence[str], systems: Sequence[str], recognizer: Recognizer) -> dict[str, dict[str, str]]:
@@ -103,9 +107,12 @@ class CopyFolder:
 
     def code_counts(self, ids: Sequence[str], codebook_size: int) -> Int[Tensor, "D V"]:
         """How often each code of each level was chosen."""
-        return sum(
-            torch.nn.functional.one_hot(read_codes(self._codes_file(name)).codes, codebook_size).sum(0) for name in ids
-        )
+        counts = []
+        for name in ids:
+            codes = read_codes(self._codes_file(name)).codes.long()
+            own = torch.zeros(codes.shape[1], codebook_size, dtype=torch.long)
+            counts.append(own.scatter_add_(1, codes.T, torch.ones_like(codes.T)))
+        return sum(counts)
 
     def _make_item(
         self,
@@ -168,9 +175,8 @@ def level_figures(counts: Int[Tensor, "D V"], cycle: Sequence[float]) -> list[Le
     Args:
         cycle: of the levels that were decoded, which may be fewer than D.
     """
-    share = counts.double() / counts.sum(1, keepdim=True)
-    perplexity = torch.special.entr(share).sum(1).exp()
+    used, perplexity = usage(counts.double())
     return [
-        LevelFigures(usage=float((counts[level] > 0).double().mean()), perplexity=float(perplexity[level]), cycle=kept)
+        LevelFigures(usage=float(used[level]), perplexity=float(perplexity[level]), cycle=kept)
         for level, kept in enumerate(cycle)
     ]

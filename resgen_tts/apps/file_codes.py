@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from resgen_tts.common.errors import ConfigError, DataError
+from resgen_tts.common.errors import AudioError, ConfigError, DataError
 from resgen_tts.common.run_dir import write_bytes
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.tokenizers.contract import Tokenizer, bitrate_kbps
@@ -85,13 +85,21 @@ def read_codes(path: Path) -> FileCodes:
 
 
 def encode_wave(tokenizer: Tokenizer, samples: Float[np.ndarray, "N"]) -> Int[Tensor, "T D"]:
-    """Codes of one wave at the tokenizer's rate.
+    """Codes of one wave at the tokenizer's rate, followed by silence up to a whole code frame so that no end is lost.
 
     Raises:
         AudioError: AUDIO_TOO_SHORT, the wave is shorter than one frame.
     """
+    if len(samples) < tokenizer.hop_samples:
+        seconds = len(samples) / tokenizer.sample_rate
+        raise AudioError(
+            f"the recording lasts {seconds:.3f} s, less than one code frame of this tokenizer "
+            f"({tokenizer.hop_samples / tokenizer.sample_rate:.3f} s).",
+            code="AUDIO_TOO_SHORT",
+        )
+    whole = torch.nn.functional.pad(torch.from_numpy(samples), (0, -len(samples) % tokenizer.hop_samples))
     with torch.inference_mode():
-        codes, frames = tokenizer.encode(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
+        codes, frames = tokenizer.encode(whole[None], torch.tensor([len(whole)]))
     return codes[0, : int(frames[0])]
 
 
@@ -216,6 +224,12 @@ def decode_main(arguments: list[str]) -> None:
     from resgen_tts.apps.tokenizers import load_tokenizer
     from resgen_tts.speech.audio_io import save_wav
 
+    if not options.tokenizer and ":" in content.tokenizer and not Path(content.tokenizer).exists():
+        raise ConfigError(
+            f"{options.file} names {content.tokenizer}, a model of somebody else's: a file does not decide what is "
+            "loaded.",
+            hint=f"Say so yourself: --tokenizer {content.tokenizer}",
+        )
     tokenizer = load_tokenizer(options.tokenizer or content.tokenizer, options.vocoder or content.vocoder)
     check_codes(content, tokenizer, options.file)
     warm_up(tokenizer)

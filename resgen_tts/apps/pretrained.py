@@ -8,6 +8,7 @@ from resgen_tts.common.config import from_plain
 from resgen_tts.common.errors import CheckpointError
 from resgen_tts.common.run_dir import read_json
 from resgen_tts.core.space_kinds import code_space_from
+from resgen_tts.evaluation.copy_scores import GRIFFIN_LIM
 from resgen_tts.models.catalog import config_of
 from resgen_tts.speech.alignment import Aligner, AlignerConfig
 from resgen_tts.speech.generator import SpeechGenerator, SpeechGeneratorConfig
@@ -22,7 +23,6 @@ from resgen_tts.tokenizers.vocoder import Vocoder
 from resgen_tts.tokenizers.vocoder_kinds import AnyVocoder, vocoder_of
 
 PARTS = ("mel_vae", "vocoder", "generator")  # folders of a whole system
-GRIFFIN_LIM = "griffin_lim"  # in the place of a vocoder's folder
 
 
 def load_mel_vae(folder: Path) -> MelVAE:

@@ -22,10 +22,12 @@ from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
 from resgen_tts.evaluation.rate_distortion import TokenizerReport, draw_rate_distortion, markdown
 from resgen_tts.evaluation.recordings import Recording, find_recordings, read_recordings
 from resgen_tts.evaluation.resemblyzer_speaker import Resemblyzer
+from resgen_tts.evaluation.scores import MAX_SKIPPED_SHARE
 from resgen_tts.evaluation.speaker import SpeakerEncoder
 from resgen_tts.evaluation.speed import summarize_speed
 from resgen_tts.evaluation.text_error import Recognizer, letters_only, text_error
 from resgen_tts.tokenizers.contract import Tokenizer, bitrate_kbps
+from resgen_tts.tokenizers.depth_prefixes import scored_prefixes
 
 SCORES_FILE, REPORT_FILE, PLOT_FILE = "score.json", "report.md", "rate_distortion.png"
 ALL, NONE = "all", "none"
@@ -164,7 +166,7 @@ def depths_to_decode(asked: str, depth: int) -> tuple[int, ...]:
     Raises:
         ConfigError: no numbers, or more levels than there are.
     """
-    depths = _numbers("--depths", asked) or [2**power for power in range(depth.bit_length())] + [depth]
+    depths = _numbers("--depths", asked) or scored_prefixes(depth)
     if max(depths) > depth:
         raise ConfigError(f"--depths {asked}: the tokenizer has {depth} levels.")
     return tuple(sorted(set(depths)))
@@ -189,7 +191,14 @@ def main(arguments: list[str]) -> None:
         torch.set_num_threads(options.threads)
     recognizer = PocketSphinx(options.lm, workers=options.nj)
     report = score_tokenizer(options, load_tokenizer(options.tokenizer, options.vocoder), recognizer, Resemblyzer())
-    sys.stderr.write(f"{options.output / REPORT_FILE}: {report.used} recordings, seed {report.seed}\n")
+    skipped = report.read - report.used
+    sys.stderr.write(
+        f"{options.output / REPORT_FILE}: {report.read} recordings = {report.used} used + {skipped} skipped, "
+        f"seed {report.seed}\n"
+    )
+    if skipped > MAX_SKIPPED_SHARE * report.read:
+        named = "; ".join(list(report.skipped.values())[:3])
+        raise DataError(f"{skipped} of {report.read} recordings could not be used ({named}); the rest is scored.")
 
 
 def _chosen(arguments: ScoreTokenizerArguments) -> list[Recording]:

@@ -39,7 +39,7 @@ def _train_mel_vae(arguments: list[str]) -> None:
     options = parse(
         "mel_vae", arguments, MEL_VAES,
         model=MelVAEConfig, task=MelVAETaskConfig, discriminator=MelDiscriminatorConfig, crops=_crop_config(),
-        discriminators=MEL_DISCRIMINATORS,
+        discriminators=MEL_DISCRIMINATORS, init=True,
     )  # fmt: skip
     rate = options.model.mel.sample_rate
     train, dev = _crops(options, rate)
@@ -60,7 +60,7 @@ def _train_vocoder(arguments: list[str]) -> None:
     options = parse(
         "vocoder", arguments, VOCODERS, paths=("mel_vae",),
         model=VocoderConfig, task=VocoderTaskConfig, discriminator=WaveDiscriminatorConfig, crops=_crop_config(),
-        discriminators=WAVE_DISCRIMINATORS,
+        discriminators=WAVE_DISCRIMINATORS, init=True,
     )  # fmt: skip
     train, dev = _crops(options, options.model.mel.sample_rate)
     with seeded(options.train.seed):

@@ -17,7 +17,7 @@ def train_codec(arguments: list[str]) -> None:
     options = parse(
         "codec", arguments, WAVE_CODECS, preset="small16k",
         model=WaveCodecConfig, task=WaveCodecTaskConfig, discriminator=WaveDiscriminatorConfig, crops=CropConfig,
-        discriminators=WAVE_DISCRIMINATORS,
+        discriminators=WAVE_DISCRIMINATORS, init=True,
     )  # fmt: skip
     train, dev = (
         AudioCrops(

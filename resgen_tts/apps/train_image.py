@@ -20,7 +20,7 @@ def _train_image_vae(arguments: list[str]) -> None:
     options = parse(
         "image_vae", arguments, IMAGE_VAES, preset="mnist", data=_DATA,
         model=ImageVAEConfig, task=ImageVAETaskConfig, batches=ImageBatchConfig,
-        discriminator=PatchDiscriminatorConfig, perceptual=PerceptualFiles,
+        discriminator=PatchDiscriminatorConfig, perceptual=PerceptualFiles, init=True,
     )  # fmt: skip
     sizes = options.model
     train, test = (

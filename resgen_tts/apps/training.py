@@ -20,6 +20,7 @@ def parse(
     preset: str = "mini",
     data: str | None = "folder that the stage 'prepare' filled",
     discriminators: dict[str, Any] | None = None,
+    init: bool = False,
     **sections: type,
 ):
     """Read preset, YAML and options into dataclasses; ``model`` starts from the preset.
@@ -32,6 +33,7 @@ def parse(
         preset: the one taken where none is named.
         data: what ``--data`` is, for the help; None where the part has no such option.
         discriminators: named values of ``discriminator``, where the part has one.
+        init: whether the part can start from the weights of a finished one.
         sections: option group: its dataclass; that of ``model`` may be a base of the presets' own.
     Raises:
         ConfigError: an unknown preset or key, or a value that makes no sense.
@@ -46,7 +48,10 @@ def parse(
     if data is not None:
         parser.add_argument("--data", type=Path, required=True, help=data)
     parser.add_argument("--output", type=Path, required=True, help="run folder; a run that is there is continued")
-    parser.add_argument("--init", type=Path, help="trained part of the same sizes, whose weights the run starts from")
+    if init:
+        parser.add_argument(
+            "--init", type=Path, help="trained part of the same network, whose weights the run starts from"
+        )
     for path in paths:
         parser.add_argument(f"--{path}", type=Path, required=True, help="folder that an earlier stage left")
     parser.add_argument("--train", type=TrainConfig, default=TrainConfig())
@@ -112,24 +117,27 @@ def fit_part(part: str, task, options, more: dict[str, Any]) -> None:
         if hasattr(value, "__dataclass_fields__") and name != "config"
     }
     resolved = {"part": part, **sections, **more}
-    if options.init is not None:
-        resolved["init"] = start_from(options.init, part, task.model, resolved)
+    if getattr(options, "init", None) is not None:
+        resolved["init"] = start_from(options.init, part, task.model)
     count = sum(parameter.numel() for parameter in task.model.parameters())
     print(f"train {part}: {count / 1e6:.2f} M parameters, commit {commit_hash()}", file=sys.stderr)
     fit(task, options.train, options.output, resolved)
 
 
-def start_from(folder: Path, part: str, model, resolved: dict[str, Any]) -> str:
-    """Fill a model that will be trained with the weights of a finished part; returns the hash of its file."""
+def start_from(folder: Path, part: str, model) -> str:
+    """Fill a model that will be trained with the weights of a finished part; returns the hash of its file.
+
+    How the codebooks learn (``model.quantizer``) may differ, as far as the weights are the same.
+    """
     from resgen_tts.apps.parts import final_folder, read_part
     from resgen_tts.common.config import from_plain
     from resgen_tts.common.run_dir import sha256_file
     from resgen_tts.engine.checkpoint import MODEL, load_into
 
     tensors, config = read_part(folder, part)
-    if from_plain(type(model.config), config["model"]) != model.config:
-        raise ConfigError(f"--init {folder}: that {part} has other sizes than this run's model.")
-    if config.get("inventory") != resolved.get("inventory"):
-        raise ConfigError(f"--init {folder}: that {part} knows other text symbols than this run's data.")
+    theirs, ours = to_plain(from_plain(type(model.config), config["model"])), to_plain(model.config)
+    differing = [name for name in ours if name != "quantizer" and ours[name] != theirs[name]]
+    if differing:
+        raise ConfigError(f"--init {folder}: that {part} has another {', '.join(differing)} than this run's model.")
     load_into(model, tensors, str(folder))
     return sha256_file(final_folder(folder) / MODEL)

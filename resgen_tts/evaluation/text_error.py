@@ -87,7 +87,8 @@ def letters_only(text: str) -> str:
     Accents are folded (é -> e), apostrophes vanish inside words (don't -> dont), every other sign separates words.
     Digits stay, because a number that was not spelled out must show as an error and not disappear.
     """
-    folded = unicodedata.normalize("NFKD", text.casefold())
+    # Compatibility letters (mathematical, full-width) become plain ones first, so that their case is folded too.
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     folded = "".join(letter for letter in folded if not unicodedata.combining(letter))
     folded = re.sub(r"['’ʼ`]", "", folded)
     return " ".join(re.findall(r"[^\W_]+", folded))

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.core.masking import suffix_mask
-from resgen_tts.tokenizers.level_report import usage
 from resgen_tts.tokenizers.quantizer_config import QuantizerConfig
 from resgen_tts.tokenizers.quantizer_start import residual_k_means
 from resgen_tts.tokenizers.quantizer_statistics import (
@@ -18,7 +17,7 @@ from resgen_tts.tokenizers.quantizer_statistics import (
     sum_over_ranks,
 )
 
-__all__ = ["PRVQ", "QuantizerConfig", "QuantizerOutput", "QuantizerStatistics", "usage"]
+__all__ = ["PRVQ", "QuantizerConfig", "QuantizerOutput", "QuantizerStatistics"]
 
 
 @dataclass  # not frozen: Lightning Fabric rewrites what a forward pass returns

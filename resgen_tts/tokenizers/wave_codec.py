@@ -46,10 +46,10 @@ class WaveCodecConfig:
         for name in ("strides", "widths"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         hop = self.stft_hop_samples
-        if hop < 1 or self.fft_size < 2 * hop or self.fft_size % hop or (self.fft_size - hop) % 2:
+        if hop < 1 or self.fft_size < 2 * hop or self.fft_size % hop or self.fft_size % 2 or hop % 2:
             raise ConfigError(
-                "codec.fft_size must be a multiple, at least twofold, of codec.stft_hop_samples, and their difference "
-                f"even, got {self.fft_size}, {hop}"
+                "codec.fft_size must be a multiple, at least twofold, of codec.stft_hop_samples, and both even, "
+                f"got {self.fft_size}, {hop}"
             )
         if not self.strides or len(self.strides) != len(self.widths):
             raise ConfigError(

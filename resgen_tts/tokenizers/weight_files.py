@@ -31,11 +31,21 @@ def read_weights(path: Path, *, allow_pickle: bool = False, inside: str = "") ->
             code="PICKLE_REFUSED",
             hint="If you trust it, allow it (allow_pickle); it is then read as plain tensors only.",
         )
+    # What the readers raise for files that are cut short, or are something else.
+    broken = (
+        safetensors.SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        OSError,
+        EOFError,
+        LookupError,
+        ValueError,
+    )
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         plain = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError) as error:
+    except broken as error:
         raise CheckpointError(f"{path} cannot be read as plain tensors: {error}") from error
     tensors = plain.get(inside, plain) if isinstance(plain, dict) else None
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):

@@ -33,7 +33,7 @@ def tokenizer(monkeypatch):
 
 @pytest.fixture
 def recording(tmp_path):
-    """1.005 s of steps: the last 80 samples are no whole frame."""
+    """1.005 s of steps: the last 80 samples are half a frame."""
     steps = np.random.default_rng(0).uniform(-0.4, 0.4, 101).repeat(160)[: 100 * 160 + 80]
     path = tmp_path / "a b.wav"
     soundfile.write(path, (steps - steps.mean()).astype(np.float32), 16_000, subtype="FLOAT")
@@ -50,10 +50,10 @@ def test_the_file_holds_the_tokenizers_codes(tokenizer, recording, capsys):
     content = read_codes(encoded(recording))
     wave = soundfile.read(recording, dtype="float32")[0]
     assert torch.equal(content.codes, encode_wave(tokenizer, wave))
-    assert content.codes.shape == (100, 3) and content.num_samples == 16_080
+    assert content.codes.shape == (101, 3) and content.num_samples == 16_080
     assert content.tokenizer == "steps" and content.code_space == code_space_hash(tokenizer.code_space)
     said = capsys.readouterr().out
-    assert "100 frames of 3 codes, 100.00 Hz, 0.600 kbps, real-time factor" in said  # 100 * 3 * log2(4)
+    assert "101 frames of 3 codes, 100.00 Hz, 0.600 kbps, real-time factor" in said  # 100 * 3 * log2(4)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -63,8 +63,8 @@ def test_decoding_gives_the_sum_of_the_coarsest_levels(tokenizer, recording, dep
     wave, rate = soundfile.read(output, dtype="float32")
     content = read_codes(codes).codes
     expected = sum(tokenizer.code_space.codebooks[level, content[:, level], 0] for level in range(depth))
-    assert rate == 16_000 and len(wave) == 16_000  # the last half frame has no codes
-    np.testing.assert_allclose(wave, expected.repeat_interleave(160).numpy(), atol=1 / 32767)
+    assert rate == 16_000 and len(wave) == 16_080  # the whole recording, its last half frame too
+    np.testing.assert_allclose(wave, expected.repeat_interleave(160)[:16_080].numpy(), atol=1 / 32767)
     assert f"{depth} levels, {0.2 * depth:.3f} kbps, real-time factor" in capsys.readouterr().out
 
 

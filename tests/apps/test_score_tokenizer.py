@@ -116,7 +116,7 @@ def test_a_run_goes_on_where_it_stopped(table):
     first = score_tokenizer(options, StepTokenizer(), Parrot(), Prints())
     tokenizer, recognizer = StepTokenizer(), Parrot()
     again = score_tokenizer(options, tokenizer, recognizer, Prints())
-    assert again == first and tokenizer.encoded == 1 and recognizer.waves == 0  # the one is the short recording, tried
+    assert again == first and tokenizer.encoded == 0 and recognizer.waves == 0
     (options.output / "items" / "b.json").unlink()
     resumed = score_tokenizer(options, tokenizer, recognizer, Prints())
     assert recognizer.waves == 3 and resumed.systems == first.systems and resumed.levels == first.levels
@@ -214,6 +214,7 @@ def test_the_command_line(table, monkeypatch, capsys):
     monkeypatch.setattr(verb, "PocketSphinx", lambda language_model, workers: Parrot())
     monkeypatch.setattr(verb, "Resemblyzer", Prints)
     output = table.parent.parent / "out"
-    verb.main(["--tokenizer", "steps", "--list", str(table), "--output", str(output), "--wer-depths", "3", "--nj", "2"])
-    assert "3 recordings" in capsys.readouterr().err
+    with pytest.raises(DataError, match=r"2 of 5 recordings could not be used .*short.wav"):  # scored all the same
+        verb.main(["--tokenizer", "steps", "--list", str(table), "--output", str(output), "--wer-depths", "3"])
+    assert "5 recordings = 3 used + 2 skipped" in capsys.readouterr().err
     assert list(json.loads((output / "score.json").read_text())["kbps"]) == ["depth_01", "depth_02", "depth_03"]

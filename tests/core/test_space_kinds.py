@@ -26,8 +26,15 @@ def test_a_space_is_rebuilt_with_its_rule(space):
 
 
 def test_without_codebooks_there_is_no_space():
-    with pytest.raises(KeyError, match="no code space"):
+    with pytest.raises(KeyError, match="lacks codebooks"):
         code_space_from({"level_variance": torch.ones(3)})
+
+
+def test_a_lost_part_does_not_turn_one_rule_into_another():
+    saved = spaces()[1].tensors()
+    del saved["keys"]
+    with pytest.raises(KeyError, match="ProjectedCodeSpace lacks keys"):
+        code_space_from(saved)
 
 
 def test_a_generator_keeps_the_rule_of_its_tokenizer():

@@ -202,5 +202,5 @@ def test_the_folder_starts_a_training(published, tmp_path, monkeypatch, capsys):
     tensors, config = read_part(tmp_path / "part", "image_vae")
     assert config["source"].endswith("model.pt") and not tensors["quantizer.started"]
     model = ImageVAE(sizes(6))
-    start_from(tmp_path / "part", "image_vae", model, {})
+    start_from(tmp_path / "part", "image_vae", model)
     torch.testing.assert_close(model.encoder[0].weight.detach(), published["encoder.conv_in.weight"])

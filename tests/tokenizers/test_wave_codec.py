@@ -287,7 +287,8 @@ def test_the_named_sizes():
     [
         {"fft_size": 70},
         {"fft_size": 16, "stft_hop_samples": 16},
-        {"fft_size": 27, "stft_hop_samples": 9, "strides": ()},
+        {"fft_size": 27, "stft_hop_samples": 9},
+        {"strides": ()},
         {"fft_size": 12, "stft_hop_samples": 3},
         {"strides": (5, 5)},
         {"widths": (0, 8, 8)},
