@@ -21,7 +21,7 @@ from resgen_tts.evaluation.speaker import SpeakerEncoder
 from resgen_tts.evaluation.text_error import Recognizer
 from resgen_tts.evaluation.waves import read_wave
 from resgen_tts.tokenizers.contract import Tokenizer
-from resgen_tts.tokenizers.level_report import usage
+from resgen_tts.tokenizers.level_report import count_codes, usage
 
 SETTINGS_FILE = "run.json"
 _WAVES_AT_ONCE = 32  # given to the recogniser; what was heard is saved in between
@@ -107,12 +107,7 @@ class CopyFolder:
 
     def code_counts(self, ids: Sequence[str], codebook_size: int) -> Int[Tensor, "D V"]:
         """How often each code of each level was chosen."""
-        counts = []
-        for name in ids:
-            codes = read_codes(self._codes_file(name)).codes.long()
-            own = torch.zeros(codes.shape[1], codebook_size, dtype=torch.long)
-            counts.append(own.scatter_add_(1, codes.T, torch.ones_like(codes.T)))
-        return sum(counts)
+        return sum(count_codes(read_codes(self._codes_file(name)).codes.long(), codebook_size) for name in ids)
 
     def _make_item(
         self,

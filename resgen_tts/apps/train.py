@@ -11,7 +11,7 @@ from typing import Any
 
 from resgen_tts.apps.train_codec import train_codec
 from resgen_tts.apps.train_image import TRAINERS as IMAGE_TRAINERS
-from resgen_tts.apps.training import fit_part, parse, seeded
+from resgen_tts.apps.training import fit_part, parse, seeded, speech_crops
 from resgen_tts.common.errors import ConfigError
 
 
@@ -42,7 +42,7 @@ def _train_mel_vae(arguments: list[str]) -> None:
         discriminators=MEL_DISCRIMINATORS, init=True,
     )  # fmt: skip
     rate = options.model.mel.sample_rate
-    train, dev = _crops(options, rate)
+    train, dev = speech_crops(options, rate)
     with seeded(options.train.seed):
         task = MelVAETask(
             options.task, MelVAE(options.model), options.discriminator,
@@ -62,7 +62,7 @@ def _train_vocoder(arguments: list[str]) -> None:
         model=VocoderConfig, task=VocoderTaskConfig, discriminator=WaveDiscriminatorConfig, crops=_crop_config(),
         discriminators=WAVE_DISCRIMINATORS, init=True,
     )  # fmt: skip
-    train, dev = _crops(options, options.model.mel.sample_rate)
+    train, dev = speech_crops(options, options.model.mel.sample_rate)
     with seeded(options.train.seed):
         task = VocoderTask(
             options.task, Vocoder(options.model), options.discriminator,
@@ -146,18 +146,6 @@ def _crop_config() -> type:
     from resgen_tts.speech.corpus import CropConfig
 
     return CropConfig
-
-
-def _crops(options, sample_rate: int):
-    from resgen_tts.speech.corpus import AudioCrops, load_cuts
-
-    return (
-        AudioCrops(
-            load_cuts(options.data, split), sample_rate=sample_rate, crop_seconds=options.crops.seconds,
-            batch_size=options.crops.batch_size, seed=options.train.seed,
-        )
-        for split in ("train", "dev")
-    )  # fmt: skip
 
 
 def _plain_inventory(inventory) -> dict[str, Any]:

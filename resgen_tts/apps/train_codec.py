@@ -1,6 +1,6 @@
 """Trainer of the waveform codec: ``resgen-tts train codec``."""
 
-from resgen_tts.apps.training import fit_part, parse, seeded
+from resgen_tts.apps.training import fit_part, parse, seeded, speech_crops
 
 
 def train_codec(arguments: list[str]) -> None:
@@ -10,7 +10,7 @@ def train_codec(arguments: list[str]) -> None:
         ConfigError: an unknown preset or key, or a value that makes no sense.
     """
     from resgen_tts.speech.codec_task import WaveCodecTask, WaveCodecTaskConfig
-    from resgen_tts.speech.corpus import AudioCrops, CropConfig, load_cuts
+    from resgen_tts.speech.corpus import CropConfig
     from resgen_tts.tokenizers.discriminators import WAVE_DISCRIMINATORS, WaveDiscriminatorConfig
     from resgen_tts.tokenizers.wave_codec import WAVE_CODECS, WaveCodec, WaveCodecConfig
 
@@ -19,13 +19,7 @@ def train_codec(arguments: list[str]) -> None:
         model=WaveCodecConfig, task=WaveCodecTaskConfig, discriminator=WaveDiscriminatorConfig, crops=CropConfig,
         discriminators=WAVE_DISCRIMINATORS, init=True,
     )  # fmt: skip
-    train, dev = (
-        AudioCrops(
-            load_cuts(options.data, split), sample_rate=options.model.sample_rate,
-            crop_seconds=options.crops.seconds, batch_size=options.crops.batch_size, seed=options.train.seed,
-        )
-        for split in ("train", "dev")
-    )  # fmt: skip
+    train, dev = speech_crops(options, options.model.sample_rate)
     with seeded(options.train.seed):
         task = WaveCodecTask(
             options.task, WaveCodec(options.model), options.discriminator,

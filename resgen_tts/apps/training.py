@@ -90,6 +90,19 @@ def _preset_of(option: str, arguments: list[str], presets: dict[str, Any], defau
     return named
 
 
+def speech_crops(options, sample_rate: int):
+    """Crops of the prepared recordings, to train on and for scores."""
+    from resgen_tts.speech.corpus import AudioCrops, load_cuts
+
+    return (
+        AudioCrops(
+            load_cuts(options.data, split), sample_rate=sample_rate, crop_seconds=options.crops.seconds,
+            batch_size=options.crops.batch_size, seed=options.train.seed,
+        )
+        for split in ("train", "dev")
+    )  # fmt: skip
+
+
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Initial weights from the run's seed; torch's own initialisers know only the global generator."""

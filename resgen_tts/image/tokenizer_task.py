@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
-from resgen_tts.common.randomness import generator
 from resgen_tts.engine.task import StepOutput
 from resgen_tts.image.dataset import ImageBatch, ImageBatches, to_signed
 from resgen_tts.image.sheets import draw_sheet
@@ -23,9 +22,6 @@ from resgen_tts.tokenizers.image_discriminator import (
 from resgen_tts.tokenizers.image_vae import ImageVAE
 from resgen_tts.tokenizers.level_report import draw_level_report, level_scores
 from resgen_tts.tokenizers.perceptual import LPIPS
-from resgen_tts.tokenizers.quantizer import QuantizerStatistics
-
-_STATISTICS = "quantizer/"  # prefix of the quantizer's statistics among a step's outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,15 +99,17 @@ class ImageVAETask:
             reconstruction = reconstruction + config.perceptual_weight * logs["lpips"]
         loss = reconstruction + config.commitment_weight * result.commitment
         loss = loss + config.codebook_weight * result.codebook_loss
-        statistics = {_STATISTICS + name: value for name, value in result.statistics.to_dict().items()}
-        outputs = {"images": images, "decoded": decoded, "reconstruction": reconstruction, **statistics}
+        outputs = {
+            "images": images,
+            "decoded": decoded,
+            "reconstruction": reconstruction,
+            **result.statistics.to_outputs(),
+        }
         return StepOutput(loss, {name: value.detach() for name, value in logs.items()}, outputs)
 
     def accept(self, model: nn.Module, outputs: dict[str, Tensor]) -> None:
         """Move the codebooks: called by the loop once a step was accepted, never for a refused one."""
-        found = {key.removeprefix(_STATISTICS): value for key, value in outputs.items() if key.startswith(_STATISTICS)}
-        quantizer = self.model.quantizer
-        quantizer.update(QuantizerStatistics(**found), generator(self.seed, "codebooks", int(quantizer.num_updates)))
+        self.model.quantizer.accept(outputs, self.seed)
 
     def adversarial(self, discriminator: nn.Module, batch: ImageBatch, outputs: dict[str, Tensor]) -> StepOutput:
         """The VAE's side: adversarial_weight * adaptive weight * -mean score of the decoded pictures."""

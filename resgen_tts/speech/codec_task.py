@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
-from resgen_tts.common.randomness import generator
 from resgen_tts.engine.task import StepOutput
 from resgen_tts.speech.corpus import AudioBatch, AudioCrops
 from resgen_tts.speech.tokenizer_task import draw_mels
@@ -23,10 +22,8 @@ from resgen_tts.tokenizers.losses import (
     feature_matching,
     generator_loss,
 )
-from resgen_tts.tokenizers.quantizer import QuantizerStatistics
 from resgen_tts.tokenizers.wave_codec import WaveCodec
 
-_STATISTICS = "quantizer/"  # prefix of the quantizer's statistics among a step's outputs
 _RESOLUTIONS = ((512, 128, 512), (1024, 256, 1024), (256, 64, 256))  # of the STFT distance: fft, hop, window, samples
 
 
@@ -97,15 +94,12 @@ class WaveCodecTask:
         loss = config.mel_weight * distance + config.commitment_weight * result.commitment
         loss = loss + config.codebook_weight * result.codebook_loss
         logs = {"mel": distance, "commitment": result.commitment, "codebook": result.codebook_loss}
-        statistics = {_STATISTICS + name: value for name, value in result.statistics.to_dict().items()}
         logs = {name: value.detach() for name, value in logs.items()}
-        return StepOutput(loss, logs, {"wave": wave, "made": result.wave, **statistics})
+        return StepOutput(loss, logs, {"wave": wave, "made": result.wave, **result.statistics.to_outputs()})
 
     def accept(self, model: nn.Module, outputs: dict[str, Tensor]) -> None:
         """Move the codebooks: called by the loop once a step was accepted, never for a refused one."""
-        found = {key.removeprefix(_STATISTICS): value for key, value in outputs.items() if key.startswith(_STATISTICS)}
-        quantizer = self.model.quantizer
-        quantizer.update(QuantizerStatistics(**found), generator(self.seed, "codebooks", int(quantizer.num_updates)))
+        self.model.quantizer.accept(outputs, self.seed)
 
     def adversarial(self, discriminator: nn.Module, batch: AudioBatch, outputs: dict[str, Tensor]) -> StepOutput:
         """The codec's side: LSGAN and feature matching, summed over judges and layers, as DAC's weights want it."""

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
-from resgen_tts.common.randomness import generator
 from resgen_tts.engine.task import StepOutput
 from resgen_tts.speech.corpus import AudioBatch, AudioCrops
 from resgen_tts.tokenizers.depth_prefixes import draw_prefixes, level_use, scored_prefixes
@@ -17,9 +16,6 @@ from resgen_tts.tokenizers.log_mel import LogMel
 from resgen_tts.tokenizers.losses import discriminator_loss, feature_matching, generator_loss
 from resgen_tts.tokenizers.mel_discriminators import MelDiscriminator, MelDiscriminatorConfig
 from resgen_tts.tokenizers.mel_vae import MelVAE
-from resgen_tts.tokenizers.quantizer import QuantizerStatistics
-
-_STATISTICS = "quantizer/"  # prefix of the quantizer's statistics among a step's outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,15 +93,12 @@ class MelVAETask:
         if result.stability is not None:
             loss = loss + config.stability_weight * result.stability
             logs["stability"] = result.stability
-        statistics = {_STATISTICS + name: value for name, value in result.statistics.to_dict().items()}
         logs = {name: value.detach() for name, value in logs.items()}
-        return StepOutput(loss, logs, {"mel": mel, "decoded": result.mel, **statistics})
+        return StepOutput(loss, logs, {"mel": mel, "decoded": result.mel, **result.statistics.to_outputs()})
 
     def accept(self, model: nn.Module, outputs: dict[str, Tensor]) -> None:
         """Move the codebooks: called by the loop once a step was accepted, never for a refused one."""
-        found = {key.removeprefix(_STATISTICS): value for key, value in outputs.items() if key.startswith(_STATISTICS)}
-        quantizer = self.model.quantizer
-        quantizer.update(QuantizerStatistics(**found), generator(self.seed, "codebooks", int(quantizer.num_updates)))
+        self.model.quantizer.accept(outputs, self.seed)
 
     def adversarial(self, discriminator: nn.Module, batch: AudioBatch, outputs: dict[str, Tensor]) -> StepOutput:
         """The Mel-VAE's side: adversarial_weight * LSGAN + feature_weight * feature matching."""

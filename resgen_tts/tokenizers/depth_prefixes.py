@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from resgen_tts.core.code_space import CodeSpace
+from resgen_tts.tokenizers.level_report import count_codes
 
 
 def draw_prefixes(size: int, depth: int, share: float, rng: torch.Generator) -> Int[Tensor, " size"]:
@@ -35,7 +36,7 @@ def level_use(
     counts, squares, values = torch.zeros(space.depth, space.codebook_size), torch.zeros(space.depth), 0
     for latents, codes in coded:
         left = latents[:, :, None] - space.embed(codes).cumsum(2)  # [B, T, D, C]
-        counts.scatter_add_(1, codes.flatten(0, 1).T.cpu(), torch.ones(space.depth, codes[..., 0].numel()))
+        counts += count_codes(codes.flatten(0, 1), space.codebook_size).cpu()
         squares += left.square().sum((0, 1, 3)).cpu()
         values += latents.numel()
     return counts, squares / values

@@ -4,10 +4,16 @@ import io
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from resgen_tts.common.run_dir import write_bytes
+
+
+def count_codes(codes: Int[Tensor, "N D"], codebook_size: int) -> Int[Tensor, "D V"]:
+    """Times that each code of each level was chosen."""
+    counts = torch.zeros(codes.shape[1], codebook_size, dtype=torch.long, device=codes.device)
+    return counts.scatter_add_(1, codes.T, torch.ones_like(codes.T))
 
 
 def usage(hard_counts: Float[Tensor, "D V"]) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from resgen_tts.common.randomness import generator
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.core.masking import suffix_mask
 from resgen_tts.tokenizers.quantizer_config import QuantizerConfig
@@ -157,6 +158,10 @@ class PRVQ(nn.Module):
         else:
             self._collect(latents_of_ranks(statistics.latents), rng)
         self.num_updates += 1
+
+    def accept(self, outputs: dict[str, Tensor], seed: int) -> None:
+        """``update`` by the statistics among an accepted training step's outputs; draws follow from seed and update."""
+        self.update(QuantizerStatistics.from_outputs(outputs), generator(seed, "codebooks", int(self.num_updates)))
 
     def _average(self, statistics: QuantizerStatistics) -> None:
         config, new = self.config, 1 - self.config.decay

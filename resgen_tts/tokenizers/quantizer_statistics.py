@@ -7,8 +7,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from resgen_tts.core.nearest import nearest_code
+from resgen_tts.tokenizers.level_report import count_codes
 
 _CHUNK_SCORES = 2**20  # responsibilities held at once: 4 MiB in fp32
+_OUTPUT = "quantizer/"  # prefix of the statistics among a step's outputs
 
 
 @dataclass  # not frozen: Lightning Fabric rewrites what a forward pass returns
@@ -24,8 +26,17 @@ class QuantizerStatistics:
     latents: Float[Tensor, "N C"]  # the latents themselves, for the start and for codes that die
 
     def to_dict(self) -> dict[str, Tensor]:
-        """Named tensors, for a step's outputs."""
+        """The tensors by name."""
         return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def to_outputs(self) -> dict[str, Tensor]:
+        """The tensors among a training step's other outputs, which travel to the step's acceptance."""
+        return {_OUTPUT + name: value for name, value in self.to_dict().items()}
+
+    @classmethod
+    def from_outputs(cls, outputs: dict[str, Tensor]) -> "QuantizerStatistics":
+        """What :meth:`to_outputs` gave, found among a step's outputs."""
+        return cls(**{name.removeprefix(_OUTPUT): value for name, value in outputs.items() if name.startswith(_OUTPUT)})
 
     def __add__(self, other: "QuantizerStatistics") -> "QuantizerStatistics":
         mine, theirs = self.to_dict(), other.to_dict()
@@ -57,11 +68,10 @@ def collect_statistics(
         soft_counts=latents.new_zeros(depth, size),
         soft_sums=torch.zeros_like(codebooks),
         soft_squares=latents.new_zeros(depth),
-        hard_counts=latents.new_zeros(depth, size),
+        hard_counts=count_codes(codes, size).to(latents),
         level_squares=latents.new_zeros(depth),
         latents=latents,
     )
-    found.hard_counts.scatter_add_(1, codes.T, torch.ones_like(codes.T, dtype=latents.dtype))
     rows = max(1, _CHUNK_SCORES // size)
     for z, chosen in zip(latents.split(rows), codes.split(rows), strict=True):
         left = z.clone()  # h_d, once level d was taken off
