@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from resgen_tts.core.nearest import nearest_code
+from resgen_tts.core.k_means import k_means
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,7 @@ def residual_k_means(
     """
     residual, found = latents, []
     for _ in range(depth):
-        book = residual[torch.randperm(len(residual), generator=rng)[:size].to(residual.device)].clone()
-        for _ in range(rounds):
-            codes = nearest_code(residual, book)
-            counts = torch.bincount(codes, minlength=size)[:, None]
-            sums = torch.zeros_like(book).index_add_(0, codes, residual)
-            book = torch.where(counts > 0, sums / counts.clamp(min=1), book)
-        codes = nearest_code(residual, book)
+        book, codes = k_means(residual, size, rounds, rng)
         residual = residual - book[codes]
         found.append((book, torch.bincount(codes, minlength=size) / len(residual), residual.square().mean()))
     return CodebookStart(*(torch.stack(column) for column in zip(*found, strict=True)))
