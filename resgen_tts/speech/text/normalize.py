@@ -1,101 +1,114 @@
 """From written to spoken English: the one front end of every door.
 
-First form: Unicode clean-up, numbers, percent, currency and a few abbreviations. What it cannot speak is named in
-a warning, never dropped in silence.
+The passes, in order: clean up (:mod:`cleanup`, :mod:`markup`), addresses (:mod:`web`), dates and times (:mod:`dates`),
+quantities (:mod:`quantities`), abbreviations (:mod:`abbreviations`, :mod:`acronyms`), signs and plain numbers
+(:mod:`signs`), marks (:mod:`marks`). Each is a few regular expressions of bounded length over the whole text, so the
+time is linear. What cannot be spoken is named in a warning, never dropped in silence.
 """
 
-import functools
-import re
-import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from resgen_tts.common.errors import TextError
+import numpy as np
+from jaxtyping import Int32
 
-MAX_CHARACTERS = 100_000
-_ABBREVIATIONS = {
-    "mr.": "mister",
-    "mrs.": "missus",
-    "ms.": "miss",
-    "dr.": "doctor",
-    "st.": "saint",
-    "etc.": "et cetera",
-}
-_CURRENCIES = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent")}
-_SIGNS = {"&": " and ", "%": " percent ", "+": " plus ", "=": " equals ", "@": " at ", "°": " degrees "}
-_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": ", ", "—": ", ", "…": "."})
-_NUMBER = re.compile(
-    r"""(?P<sign>(?<![\w.])-)? (?P<currency>[$£€])?
-        (?P<number>\d+(?:,\d{3})+(?:\.\d+)? | \d+(?:\.\d+)?) (?:(?P<ordinal>st|nd|rd|th)(?![a-z]))? (?!\d)""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_SPOKEN = re.compile(r"[a-z]", re.I)
-_KEPT = re.compile(r"[a-z' ,.;:?!\-]", re.I)
+from resgen_tts.common.errors import ConfigError, TextError
+from resgen_tts.speech.text import abbreviations, acronyms, cleanup, dates, markup, marks, quantities, roman, signs, web
+from resgen_tts.speech.text.rewrite import Notes, TracedText
+
+MAX_CHARACTERS = 1_000_000
+BACKENDS = ("builtin", "wetext", "nemo")
+_ROUNDS = 4  # the spoken form is read again until it stays: what one pass removed may have stood between two words
 
 
 @dataclass(frozen=True)
 class NormalizedText:
-    """Spoken text and what could not be spoken."""
+    """Spoken text, where it came from, and what could not be spoken.
+
+    Args:
+        text: letters, apostrophes, blanks, the pause marks ``, . ; : ? !`` and inline phonemes ``[[...]]``.
+        warnings: ``CODE: words`` each.
+        original: the text as it was written.
+        origins: half-open span of original characters behind each spoken one; starts and ends never fall.
+    """
 
     text: str
     warnings: tuple[str, ...] = ()
+    original: str = ""
+    origins: Int32[np.ndarray, "N 2"] = field(
+        default_factory=lambda: np.zeros((0, 2), np.int32), repr=False, compare=False
+    )
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Original characters behind the spoken characters ``start`` to ``end`` (half-open, not empty)."""
+        return int(self.origins[start, 0]), int(self.origins[end - 1, 1])
 
 
-def normalize(text: str) -> NormalizedText:
+def normalize(text: str, backend: str = "builtin") -> NormalizedText:
     """Spell out what is not a word, and keep letters, apostrophes and the pause marks ``, . ; : ? !``.
 
+    Inline phonemes ``[[...]]`` stay as they are. The spoken form of a spoken form is itself.
+
+    Args:
+        backend: "builtin"; "wetext" or "nemo" read numbers, dates and the like by those libraries, between our own
+            clean-up and our own last passes (then origins are those of whole words).
+
     Raises:
-        TextError: TEXT_EMPTY, TEXT_TOO_LONG, TEXT_INVALID_UNICODE, or TEXT_NO_SPEECH where nothing can be spoken.
+        TextError: TEXT_EMPTY, TEXT_TOO_LONG, TEXT_INVALID_UNICODE, TEXT_UNSUPPORTED_LANGUAGE where most letters are not
+            Latin, or TEXT_NO_SPEECH where nothing can be spoken.
+        ConfigError: an unknown back end.
+        MissingExtraError: the back end's library is not installed.
     """
+    if backend not in BACKENDS:
+        raise ConfigError(f"the text back end must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if not text.strip():
         raise TextError("the text is empty.", code="TEXT_EMPTY", hint="Pass the words to speak.")
     if len(text) > MAX_CHARACTERS:
-        raise TextError(f"the text has {len(text)} characters, the limit is {MAX_CHARACTERS}.", code="TEXT_TOO_LONG")
+        raise TextError(
+            f"the text has {len(text)} characters, the limit is {MAX_CHARACTERS}.", code="TEXT_TOO_LONG",
+            hint="Pass it in parts.",
+        )  # fmt: skip
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise TextError("the text holds a lone surrogate.", code="TEXT_INVALID_UNICODE", hint="Save it as UTF-8.")
-    warnings = []
-    clean = unicodedata.normalize("NFKC", text).translate(_QUOTES)
-    visible = "".join(c if c.isspace() or unicodedata.category(c)[0] != "C" else "" for c in clean)
-    if visible != clean:
-        warnings.append("TEXT_CONTROL_CHARS: control or zero-width characters were removed")
-    spoken = _NUMBER.sub(_say_number, visible)
-    for sign, word in _SIGNS.items():
-        spoken = spoken.replace(sign, word)
-    spoken = " ".join(_ABBREVIATIONS.get(word.lower(), word) for word in spoken.split())
-    spoken = "".join(_without_accent(character) for character in spoken)
-    unknown = sorted({c for c in spoken if not _KEPT.match(c) and c not in '"()[]{}*_/'})
-    if unknown:
-        warnings.append("TEXT_UNSUPPORTED_CHARS: not spoken: " + " ".join(unknown))
-    spoken = "".join(c if _KEPT.match(c) else " " for c in spoken).replace("-", " ")
-    spoken = re.sub(r"\s+([,.;:?!])", r"\1", re.sub(r"\s+", " ", spoken)).strip()
-    spoken = re.sub(r"([,.;:?!])[,.;:?!]+", r"\1", spoken)
-    if not _SPOKEN.search(spoken):
+    cleanup.refuse_foreign(text)
+    notes = Notes()
+    traced, atoms = cleanup.take_atoms(cleanup.remove_controls(TracedText.start(text), notes))
+    traced = cleanup.fold(markup.strip_markup(traced, notes), notes)
+    if backend != "builtin":
+        from resgen_tts.speech.text.backends import rewrite_by
+
+        traced = rewrite_by(backend, traced)
+    for _ in range(_ROUNDS):
+        before, traced = traced.text, _speak(traced, notes)
+        if traced.text == before:
+            break
+    if not atoms and not any(character.isalpha() for character in traced.text):
         raise TextError(f"nothing in {text[:40]!r} can be spoken.", code="TEXT_NO_SPEECH")
-    return NormalizedText(spoken, tuple(warnings))
+    traced = _put_back(traced, atoms)
+    return NormalizedText(traced.text, notes.warnings(), text, traced.origins)
 
 
-def _say_number(match: re.Match[str]) -> str:
-    digits = match["number"].replace(",", "")
-    if match["currency"]:
-        unit, part = _CURRENCIES[match["currency"]]
-        whole, _, cents = digits.partition(".")
-        said = f"{_words(whole)} {unit if int(whole) == 1 else unit + 's'}"
-        if cents:
-            said += f" and {_words(cents.ljust(2, '0')[:2])} {'pence' if part == 'penny' else part + 's'}"
-    else:
-        said = _words(digits, "ordinal" if match["ordinal"] and "." not in digits else "cardinal")
-    return f" {'minus ' if match['sign'] else ''}{said} "
+def _speak(traced: TracedText, notes: Notes) -> TracedText:
+    traced = marks.mark_inches(marks.break_lines(traced))
+    traced = web.say_addresses(traced, notes)
+    traced = abbreviations.say_before_numbers(traced)
+    traced = quantities.say_quantities(dates.say_dates(traced))
+    traced = acronyms.say_acronyms(abbreviations.say_abbreviations(roman.say_roman(traced)))
+    traced = signs.say_other_signs(signs.say_plain_numbers(signs.say_signs(traced)), notes)
+    return marks.tidy(marks.say_marks(traced, notes))
 
 
-@functools.lru_cache(maxsize=4096)
-def _words(digits: str, kind: str = "cardinal") -> str:
-    from num2words import num2words
-
-    if len(digits.partition(".")[0]) > 15:  # beyond quadrillions people read digit by digit
-        return " ".join(num2words(int(d)) if d.isdigit() else "point" for d in digits)
-    value = float(digits) if "." in digits else int(digits)
-    return num2words(value, to=kind).replace("-", " ").replace(",", "")
-
-
-def _without_accent(character: str) -> str:
-    base = unicodedata.normalize("NFD", character)[0]
-    return base if base.isascii() and base.isalpha() else character
+def _put_back(traced: TracedText, atoms: list[TracedText]) -> TracedText:
+    """Inline phonemes in the place of their placeholders, each character again its own."""
+    if not atoms:
+        return traced
+    texts, origins = [], []
+    parts = traced.text.split(cleanup.ATOM)
+    place = 0
+    for part, atom in zip(parts, [*atoms, None], strict=True):
+        texts.append(part)
+        origins.append(traced.origins[place : place + len(part)])
+        place += len(part) + 1
+        if atom is not None:
+            texts.append(atom.text)
+            origins.append(atom.origins)
+    return TracedText("".join(texts), np.concatenate(origins))
