@@ -140,6 +140,7 @@ class CodedUtterance:
     mel: Float[Tensor, "T M"]  # T = L * frames_per_code
     symbols: Int[Tensor, " N"]
     durations: Int[Tensor, " N"]  # mel frames, adding up to T
+    features: Float[Tensor, "N F"] | None = None  # of the text's encoder; only for units byt5
 
 
 class CodeShards:
@@ -164,7 +165,8 @@ class CodeShards:
         shard = self._shard(self.rows[name]["shard"])
         codes, mel, symbols = (shard.get_tensor(f"{name}.{part}") for part in ("codes", "mel", "symbols"))
         durations = self._shard(self._durations).get_tensor(name) if self.aligned else torch.zeros_like(symbols)
-        return CodedUtterance(codes.long(), mel.float(), symbols.long(), durations.long())
+        features = shard.get_tensor(f"{name}.features").float() if self.info.get("feature_dim") else None
+        return CodedUtterance(codes.long(), mel.float(), symbols.long(), durations.long(), features)
 
     def _shard(self, file: str):
         if file not in self._open:
@@ -172,6 +174,11 @@ class CodeShards:
 
             self._open[file] = safe_open(str(self.folder / file), framework="pt")
         return self._open[file]
+
+
+def _joined(parts: list[CodedUtterance], field: str) -> Tensor | None:
+    values = [getattr(part, field) for part in parts]
+    return None if values[0] is None else torch.cat(values)
 
 
 @dataclass(frozen=True)
@@ -187,6 +194,7 @@ class CodeBatch:
     num_symbols: Int[Tensor, " B"]
     durations: Int[Tensor, "B N"]
     mel: Float[Tensor, "B T M"]
+    features: Float[Tensor, "B N F"] | None = None  # of the symbols; only for units byt5
 
     def to(self, device: torch.device) -> "CodeBatch":
         """The same batch on another device."""
@@ -245,10 +253,8 @@ class CodeBatches:
         for name, prompt, prefix in items:
             parts = [self.shards[part] for part in (prompt, name) if part is not None]
             led = len(parts[0].codes) if prompt is not None else int(prefix * len(parts[0].codes))
-            joined.append(
-                (led, *(torch.cat([getattr(p, f) for p in parts]) for f in ("codes", "symbols", "durations", "mel")))
-            )
-        led, codes, symbols, durations, mel = zip(*joined, strict=True)
+            joined.append((led, *(_joined(parts, f) for f in ("codes", "symbols", "durations", "mel", "features"))))
+        led, codes, symbols, durations, mel, features = zip(*joined, strict=True)
         names = tuple(name if prompt is None else f"{prompt}+{name}" for name, prompt, _ in items)
         return CodeBatch(
             ids=names,
@@ -260,6 +266,7 @@ class CodeBatches:
             num_symbols=torch.tensor([len(s) for s in symbols]),
             durations=pad_stack(durations),
             mel=pad_stack(mel),
+            features=None if features[0] is None else pad_stack(features),
         )
 
     def _with_prompt(self, name: str, epoch: int) -> tuple[str, str | None, float]:

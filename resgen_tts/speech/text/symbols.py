@@ -1,12 +1,16 @@
-"""The inventory of text symbols: phonemes or bytes, and their numbers."""
+"""The inventory of text symbols: phonemes, ARPAbet or bytes, and their numbers."""
 
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from resgen_tts.common.errors import ConfigError, DataError, TextError
-from resgen_tts.speech.text.phonemes import phonemize
 
 SILENCE = "<sil>"  # stands before and after every utterance, so that the ends are not smeared over speech
-UNITS = ("phonemes", "bytes")
+PAUSE = " "  # between words, where a speaker may or may not pause
+UNITS = ("phonemes", "arpabet", "bytes", "byt5")
+_STRESS_MARKS, _STRESS_DIGITS = "ˈˌ", "012"
 
 
 @dataclass(frozen=True)
@@ -14,52 +18,91 @@ class Inventory:
     """Symbols in a fixed order; a symbol's number is its place.
 
     Args:
-        units: "phonemes" (espeak) or "bytes" (UTF-8).
+        units: "phonemes" (espeak), "arpabet" (g2p-en), "bytes" (UTF-8) or "byt5" (UTF-8 with ByT5 features).
         symbols: all known symbols, :data:`SILENCE` first.
+        byt5: name or folder of the ByT5 whose features go with the bytes; only for "byt5".
     """
 
     units: str
     symbols: tuple[str, ...]
+    byt5: str = ""
 
     def __post_init__(self):
-        if self.units not in UNITS:
-            raise ConfigError(f"text units must be one of {', '.join(UNITS)}, got {self.units!r}")
+        check_units(self.units)
         if len(set(self.symbols)) != len(self.symbols) or self.symbols[:1] != (SILENCE,):
             raise DataError(f"an inventory lists each symbol once, {SILENCE} first")
+        if bool(self.byt5) != (self.units == "byt5"):
+            raise ConfigError(f"units byt5 and only they name a ByT5, got {self.byt5!r} for {self.units}")
 
-    def encode(self, symbols: list[str]) -> tuple[list[int], tuple[str, ...]]:
-        """Numbers of a symbol row between two silences, and one warning for all unknown symbols.
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "Inventory":
+        """The inventory that :meth:`to_plain` wrote; further keys are left to their readers."""
+        return cls(plain["units"], tuple(plain["symbols"]), plain.get("byt5", ""))
 
-        A phone that was never seen with its stress mark stands for itself without it.
+    def to_plain(self) -> dict[str, Any]:
+        """As JSON keeps it."""
+        return {"units": self.units, "symbols": list(self.symbols), **({"byt5": self.byt5} if self.byt5 else {})}
+
+    def number(self, symbol: str) -> int | None:
+        """A symbol's place; that of its likeness with another stress where only this is known; else None."""
+        places = self._places
+        return next((places[form] for form in (symbol, *_other_stress(symbol)) if form in places), None)
+
+    def unknown(self, symbols: Iterable[str]) -> tuple[str, ...]:
+        """The symbols without a number, each once, sorted."""
+        return tuple(sorted({symbol for symbol in symbols if self.number(symbol) is None}))
+
+    def warnings(self, symbols: Sequence[str]) -> tuple[str, ...]:
+        """What a speaker of these symbols is told: all unknown ones by name, all that change their stress."""
+        notes = []
+        if unknown := self.unknown(symbols):
+            notes.append(f"TEXT_UNSUPPORTED_CHARS: unknown to the model: {' '.join(unknown)}")
+        if changed := sorted({s for s in symbols if s not in self._places} - set(unknown)):
+            notes.append(f"TEXT_UNSUPPORTED_CHARS: known to the model with another stress only: {' '.join(changed)}")
+        return tuple(notes)
+
+    def encode(self, symbols: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
+        """Numbers of a symbol row between two silences, and warnings.
+
+        A phone that was never seen with its stress stands for itself with another one.
 
         Raises:
             TextError: TEXT_NO_SPEECH where no symbol is known.
         """
-        place = {symbol: number for number, symbol in enumerate(self.symbols)}
-        numbers, unknown = [], []
-        for symbol in symbols:
-            found = place.get(symbol, place.get(symbol.lstrip("ˈˌ")))
-            if found is None:
-                unknown.append(symbol)
-            else:
-                numbers.append(found)
+        numbers = [number for symbol in symbols if (number := self.number(symbol)) is not None]
         if not numbers:
             raise TextError(f"no symbol of {''.join(symbols)!r} is known to the model.", code="TEXT_NO_SPEECH")
-        warnings = (f"TEXT_UNSUPPORTED_CHARS: unknown to the model: {' '.join(sorted(set(unknown)))}",)
-        return [0, *numbers, 0], warnings if unknown else ()
+        return [0, *numbers, 0], self.warnings(symbols)
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        return {symbol: number for number, symbol in enumerate(self.symbols)}
+
+
+def check_units(units: str) -> None:
+    """Refuse units that are none of :data:`UNITS`."""
+    if units not in UNITS:
+        raise ConfigError(f"text units must be one of {', '.join(UNITS)}, got {units!r}")
+
+
+def collect_inventory(rows: Iterable[Sequence[str]], units: str, byt5: str = "") -> Inventory:
+    """The inventory of a corpus; bytes need no corpus: all 256 are known."""
+    if units in ("bytes", "byt5"):
+        return Inventory(units, (SILENCE, *(chr(byte) for byte in range(256))), byt5)
+    return Inventory(units, (SILENCE, *sorted({symbol for row in rows for symbol in row})))
 
 
 def to_symbols(texts: list[str], units: str) -> list[list[str]]:
     """Split normalized texts into symbols."""
-    if units == "phonemes":
-        return phonemize(texts)
-    if units == "bytes":
-        return [[chr(byte) for byte in text.lower().encode("utf-8")] for text in texts]
-    raise ConfigError(f"text units must be one of {', '.join(UNITS)}, got {units!r}")
+    from resgen_tts.speech.text.spell import spell
+
+    return [list(row.symbols) for row in spell(texts, units)]
 
 
-def collect_inventory(rows: list[list[str]], units: str) -> Inventory:
-    """The inventory of a corpus; bytes need no corpus: all 256 are known."""
-    if units == "bytes":
-        return Inventory(units, (SILENCE, *(chr(byte) for byte in range(256))))
-    return Inventory(units, (SILENCE, *sorted({symbol for row in rows for symbol in row})))
+def _other_stress(symbol: str) -> list[str]:
+    """The same phone without its stress mark (espeak) or with other stress digits (ARPAbet)."""
+    if symbol[:1] and symbol[0] in _STRESS_MARKS:
+        return [symbol.lstrip(_STRESS_MARKS)]
+    if len(symbol) > 1 and symbol[-1] in _STRESS_DIGITS:
+        return [symbol[:-1] + digit for digit in _STRESS_DIGITS if digit != symbol[-1]]
+    return []

@@ -1,0 +1,109 @@
+"""Chunks of a long text: whole, in order, cut at the strongest boundary, never inside a word."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resgen_tts.common.errors import ConfigError
+from resgen_tts.speech.text.chunk import split
+from resgen_tts.speech.text.normalize import NormalizedText, normalize
+from resgen_tts.speech.text.tokens import spoken_words
+
+
+def spoken(original: str) -> NormalizedText:
+    """A text that is said as it is written, its blanks made single."""
+    places = [(m.start(), m.end()) for m in re.finditer(r"\S|(?<=\S)\s+(?=\S)", original)]
+    text = "".join(" " if original[start].isspace() else original[start] for start, _ in places)
+    return NormalizedText(text, (), original, np.array(places, dtype=np.int32).reshape(-1, 2))
+
+
+def texts(chunks):
+    return [chunk.text.strip() for chunk in chunks]
+
+
+WORDS = st.sampled_from(["a", "is", "house", "it's", "[[h ə l ˈoʊ]]", "[[", "]]", "incomprehensibilities", "x" * 70])
+PARTS = st.tuples(WORDS, st.sampled_from(["", "", "", ",", ";", ".", "?", "!"]), st.sampled_from([" ", " ", "\n \n"]))
+
+
+@settings(deadline=None)
+@given(st.lists(PARTS, min_size=1, max_size=60), st.integers(20, 60), st.integers(0, 10))
+def test_chunks_joined_are_the_text_and_hold_every_word_whole(parts, longest, shortest):
+    text = spoken("".join("".join(part) for part in parts).strip())
+    chunks = split(text, longest, shortest)
+    assert "".join(chunk.text for chunk in chunks) == text.text
+    assert [word for chunk in chunks for word in spoken_words(chunk.text)] == spoken_words(text.text)
+    for chunk in chunks:
+        assert chunk.text == text.text[chunk.start : chunk.end]
+        assert chunk.text.strip()
+        words = spoken_words(chunk.text)
+        assert len(chunk.text.rstrip()) <= longest + shortest or max(map(len, words)) > longest
+    assert [chunk.boundary for chunk in chunks].count("end") == 1 and chunks[-1].boundary == "end"
+
+
+def test_sentences_are_packed_and_not_torn():
+    first, second, third = "This is the first sentence.", "Is this the second?", "Here is, finally, the third one!"
+    chunks = split(spoken(f"{first} {second} {third}"), longest=50, shortest=10)
+    assert texts(chunks) == [f"{first} {second}", third]
+    assert [chunk.boundary for chunk in chunks] == ["sentence", "end"]
+
+
+def test_a_long_sentence_is_cut_at_clauses_then_evenly_at_blanks():
+    chunks = split(spoken("one two three four, five six seven eight nine; ten eleven twelve."), longest=30, shortest=5)
+    assert texts(chunks) == ["one two three four,", "five six seven eight nine;", "ten eleven twelve."]
+    assert [chunk.boundary for chunk in chunks] == ["clause", "clause", "end"]
+    chunks = split(spoken("word " * 10), longest=40, shortest=5)  # 49 characters: not 39 and 9
+    assert texts(chunks) == ["word word word word word"] * 2
+    assert chunks[0].boundary == "word"
+
+
+def test_a_paragraph_ends_a_chunk_though_more_would_fit():
+    chunks = split(spoken("The heading of it all\n\nIt was late. It\nwas dark.\n \t\nThe end came soon."), 200, 10)
+    assert texts(chunks) == ["The heading of it all", "It was late. It was dark.", "The end came soon."]
+    assert [chunk.boundary for chunk in chunks] == ["paragraph", "paragraph", "end"]
+
+
+def test_paragraphs_are_found_through_what_the_normaliser_changes():
+    text = normalize("It cost $1,250 in May 1999\n\nDr. Smith paid 50%\r\n\r\nWhat? \u201cYes\u201d")
+    chunks = split(text, 200, 5)
+    assert [chunk.boundary for chunk in chunks] == ["paragraph", "paragraph", "end"]
+    assert texts(chunks)[1].startswith("doctor Smith") and texts(chunks)[2].startswith("What")
+
+
+def test_what_is_too_short_joins_a_neighbour():
+    assert texts(split(spoken("Yes.\n\nThis is what he said to me."), 100, 10)) == ["Yes. This is what he said to me."]
+    assert texts(split(spoken("This is what he said.\n\nYes."), 100, 10)) == ["This is what he said. Yes."]
+    long = "This sentence has exactly forty letters."
+    assert texts(split(spoken(f"{long} No. {long}"), 40, 10)) == [f"{long} No.", long]
+
+
+@pytest.mark.parametrize("text", ["go", "Supercalifragilistic.", "x" * 500, "[[h ə l ˈoʊ w ˈɜː l d]]"])
+def test_a_text_of_one_word_is_one_chunk(text):
+    (chunk,) = split(spoken(text), 20, 5)
+    assert (chunk.text, chunk.start, chunk.end, chunk.boundary) == (text, 0, len(text), "end")
+
+
+def test_all_repetitions_of_a_word_are_kept():
+    for longest in (10, 37, 100, 200):
+        chunks = split(spoken("really " * 40), longest, min(5, longest))
+        assert sum(chunk.text.split().count("really") for chunk in chunks) == 40
+
+
+@pytest.mark.parametrize(
+    "text", ["word " * 20_000, "a" * 100_000, "[[ " * 33_000, "It is so. " * 10_000, "I.\n\n" * 25_000]
+)
+def test_a_hundred_thousand_characters_take_less_than_a_second(text):
+    ready = spoken(text)
+    started = time.process_time()
+    chunks = split(ready)
+    assert time.process_time() - started < 1
+    assert "".join(chunk.text for chunk in chunks) == ready.text
+
+
+def test_nonsense_sizes_are_refused():
+    for longest, shortest in ((0, 0), (10, 11), (10, -1)):
+        with pytest.raises(ConfigError):
+            split(spoken("a"), longest, shortest)
