@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from resgen_tts.evaluation.report import embedded_note, facts, table_rows
+from resgen_tts.evaluation.robustness import Robustness
 from resgen_tts.evaluation.scores import ItemScore, OutputScore, ScoreReport, worst_first
 from resgen_tts.evaluation.text_error import AlignedPiece
 
@@ -49,8 +50,8 @@ _ITEM = """<section id="{id}">
 <h2>{id} <small>speaker {speaker}, prompt {prompt_id}</small></h2>
 <p>{text}</p>
 <table>
-<tr><th></th><th>listen</th><th>recognised</th><th>WER</th><th>similarity to own prompt</th><th>nearest other</th>\
-<th>length</th></tr>
+<tr><th></th><th>listen</th><th>recognised</th><th>leak, skip, repeat</th><th>WER</th>\
+<th>similarity to own prompt</th><th>nearest other</th><th>length</th></tr>
 {rows}
 </table>
 {picture}
@@ -105,7 +106,7 @@ def _item(scored: ItemScore, synth: Path, page: Path, pictures: Mapping[str, Pat
 
 def _prompt_row(name: str, player: str, text: str) -> str:
     said = f"<small>{html.escape(text)}</small>"
-    return f"<tr><th>{html.escape(name)}</th><td>{player}</td><td>{said}</td><td></td><td></td><td></td><td></td></tr>"
+    return f"<tr><th>{html.escape(name)}</th><td>{player}</td><td>{said}</td>" + 5 * "<td></td>" + "</tr>"
 
 
 def _output_row(name: str, output: OutputScore, synth: Path, page: Path) -> str:
@@ -113,12 +114,20 @@ def _output_row(name: str, output: OutputScore, synth: Path, page: Path) -> str:
     cells = [
         _player(synth / output.wave, page),
         " ".join(_piece(piece) for piece in output.text.alignment) or "<small>nothing</small>",
+        _wrong_words(output.robustness),
         f"{100 * words.rate:.0f} % ({words.errors} of {words.reference_size})",
         f"{voice.own:.2f}",
         f"{voice.nearest_other:.2f} ({html.escape(voice.nearest_other_speaker)})",
         f"{output.seconds:.2f} s (x {output.length_ratio:.2f})" + (" silent" if output.is_silent else ""),
     ]
     return f"<tr><th>{html.escape(name)}</th>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _wrong_words(found: Robustness) -> str:
+    kinds = {"leak": found.leaked, "skip": found.skipped, "repeat": found.repeated}
+    return "<br>".join(
+        f"<small>{kind}:</small> {html.escape(words)}" for kind, entries in kinds.items() for words in entries
+    )
 
 
 def _piece(piece: AlignedPiece) -> str:

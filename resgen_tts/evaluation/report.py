@@ -7,6 +7,7 @@ from typing import Any
 
 from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import write_text
+from resgen_tts.evaluation.robustness import LEAK_WORDS, SKIP_WORDS
 from resgen_tts.evaluation.scores import ScoreReport, SystemScore
 from resgen_tts.evaluation.statistics import Interval
 
@@ -58,6 +59,19 @@ def table_rows(report: ScoreReport) -> list[tuple[str, ...]]:
         row(f"{report.used} items, {report.speakers} speakers", names),
         row(f"WER ({words}){mark}", [percent(system.wer) for system in systems]),
         row(f"CER{mark}", [percent(system.cer) for system in systems]),
+        row(
+            f"leaks: items with {LEAK_WORDS} words of the prompt that the text lacks{mark}",
+            [percent(system.robustness.leak) for system in systems],
+        ),
+        row(
+            f"skips: items with {SKIP_WORDS} words of the text in a row missing{mark}",
+            [percent(system.robustness.skip) for system in systems],
+        ),
+        row(
+            f"repeats: items with words said over again{mark}",
+            [percent(system.robustness.repeat) for system in systems],
+        ),
+        row(f"words heard over the text's{mark}", [plain(system.robustness.word_ratio) for system in systems]),
         row(f"similarity to own prompt ({voices}){mark}", [plain(system.similarity_own) for system in systems]),
         row(f"similarity to own prompt's copy{mark}", [plain(system.similarity_own_copy) for system in systems]),
         row(f"similarity to other speakers{mark}", [plain(system.similarity_others) for system in systems]),
@@ -140,6 +154,10 @@ def log_figures(report: ScoreReport) -> dict[str, str]:
     for name, system in report.systems.items():
         figures[f"{name} WER{mark}"] = percent(system.wer)
         figures[f"{name} CER{mark}"] = percent(system.cer)
+        wrong = system.robustness
+        figures[f"{name} leak{mark} / skip{mark} / repeat{mark}"] = (
+            f"{percent(wrong.leak)} / {percent(wrong.skip)} / {percent(wrong.repeat)}"
+        )
         figures[f"{name} similarity own{mark} / others{mark}"] = (
             f"{plain(system.similarity_own)} / {plain(system.similarity_others)}"
         )

@@ -12,6 +12,7 @@ from resgen_tts.common.errors import AudioError, DataError
 from resgen_tts.common.run_dir import sha256_file
 from resgen_tts.evaluation.protocols import CLONE, COPY, RECORDING, REQUESTS_FILE, SynthFolder, SynthItem
 from resgen_tts.evaluation.reconstruction import length_ratio, mel_l1
+from resgen_tts.evaluation.robustness import Robustness, RobustnessRates, robustness, robustness_rates
 from resgen_tts.evaluation.speaker import SpeakerEncoder, SpeakerSimilarity, similarity
 from resgen_tts.evaluation.speed import SpeedSummary, summarize_speed
 from resgen_tts.evaluation.statistics import Interval, mean_interval, paired_difference, ratio_interval
@@ -30,6 +31,7 @@ class OutputScore:
     length_ratio: float  # over the recording's length
     is_silent: bool
     text: TextError
+    robustness: Robustness
     speaker: SpeakerSimilarity
     mel_l1: float | None  # only for a copy, which keeps the recording's timing
 
@@ -49,6 +51,7 @@ class SystemScore:
     wer: Interval
     wer_over_speakers: Interval
     cer: Interval
+    robustness: RobustnessRates
     similarity_own: Interval
     similarity_own_copy: Interval | None
     similarity_others: Interval
@@ -123,12 +126,14 @@ def score_folder(
             relative = item.systems[name]
             path = folder.wave(relative)
             wave, seconds = read_wave(path), wave_seconds(path)
+            error = text_error(item.text, heard[relative])
             outputs[name] = OutputScore(
                 wave=relative,
                 seconds=seconds,
                 length_ratio=length_ratio(wave_seconds(recording), seconds),
                 is_silent=is_silent(wave),
-                text=text_error(item.text, heard[relative]),
+                text=error,
+                robustness=robustness(error, item.prompt_text),
                 speaker=similarity(
                     prints[relative],
                     prints[item.prompt],
@@ -232,6 +237,7 @@ def _summarize(name: str, scored: Sequence[ItemScore], seed: int) -> SystemScore
             [output.text.characters.reference_size for output in outputs],
             seed=seed,
         ),
+        robustness=robustness_rates([output.robustness for output in outputs], seed=seed),
         similarity_own=mean_interval([output.speaker.own for output in outputs], seed=seed),
         similarity_own_copy=mean([output.speaker.own_copy for output in outputs]),
         similarity_others=mean_interval([output.speaker.others for output in outputs], seed=seed),

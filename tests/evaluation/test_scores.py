@@ -1,5 +1,6 @@
 """Scores of a small folder whose answers are known, the written report, and the page."""
 
+import functools
 import json
 import os
 import re
@@ -53,6 +54,22 @@ def test_a_clone_in_the_wrong_voice_is_not_its_own_speaker(report):
     assert report.systems["clone"].similarity_others.value == pytest.approx(0.8 / 4)
 
 
+def test_leaks_skips_and_repeats_of_each_system(synth, recognizer, encoder, tmp_path):
+    recognizer.heard["clone/a1"] = "what the prompt the cat sat"  # leaks
+    recognizer.heard["clone/a2"] = "a dog"  # skips "ran away"
+    recognizer.heard["clone/b1"] = "birds birds sing"  # repeats
+    recognizer.heard["copy/b1"] = "birds sing sing"
+    report = score_folder(read_synth(synth), recognizer, encoder, seed=0)
+    rates = {name: system.robustness for name, system in report.systems.items()}
+    assert [rates["clone"].leak.value, rates["clone"].skip.value, rates["clone"].repeat.value] == [0.25] * 3
+    assert [rates["copy"].leak.value, rates["copy"].skip.value, rates["copy"].repeat.value] == [0, 0, 0.25]
+    assert rates["recording"].word_ratio.value == 1 and rates["clone"].word_ratio.value == pytest.approx(15 / 13)
+    stored = {item["item"]["id"]: item["outputs"]["clone"]["robustness"] for item in report.to_json()["items"]}
+    assert stored["a1"]["leaked"] == ("what the prompt",) and stored["b1"]["repeated"] == ("birds",)
+    text, _ = make_page(report, synth, tmp_path)
+    assert "<small>leak:</small> what the prompt" in text and "<small>skip:</small> ran away" in text
+
+
 def test_worst_items_come_first(report):
     # b1: 1 of 2 words; a1: 1 of 3; a2: 1 of 4; b2: none
     assert [scored.item.id for scored in worst_first(report)] == ["b1", "a1", "a2", "b2"]
@@ -94,6 +111,10 @@ def test_the_table_says_what_the_json_says(report, tmp_path):
     labels = {
         "WER (": ("wer", 100),
         "CER": ("cer", 100),
+        "leaks": ("robustness.leak", 100),
+        "skips": ("robustness.skip", 100),
+        "repeats": ("robustness.repeat", 100),
+        "words heard": ("robustness.word_ratio", 1),
         "similarity to own prompt (": ("similarity_own", 1),
         "similarity to other": ("similarity_others", 1),
         "own speaker most": ("own_first", 100),
@@ -103,7 +124,7 @@ def test_the_table_says_what_the_json_says(report, tmp_path):
         (shown,) = [cells for label, cells in rows.items() if label.startswith(start)]
         for cell, system in zip(shown, stored["systems"].values(), strict=True):
             value, low, high = (float(number) for number in re.findall(r"-?[\d.]+", cell))
-            kept = system[name]
+            kept = functools.reduce(dict.__getitem__, name.split("."), system)
             expected = [scale * kept[part] for part in ("value", "low", "high")]
             assert [value, low, high] == pytest.approx(expected, abs=0.0501 if scale == 100 else 0.00501)
 
@@ -114,10 +135,9 @@ def _cells(line):
 
 def test_embedded_scorers_are_marked_in_every_table(report):
     text = markdown(report)
-    marked = [
-        line for line in text.splitlines() if line.startswith(("| WER (", "| CER", "| similarity", "| own speaker"))
-    ]
-    assert len(marked) == 6 and all("†" in line.split("|")[1] for line in marked)
+    judged = ("WER (", "CER", "leaks", "skips", "repeats", "words heard", "similarity", "own speaker")
+    marked = [line for line in text.splitlines() if line.startswith(tuple(f"| {label}" for label in judged))]
+    assert len(marked) == 10 and all("†" in line.split("|")[1] for line in marked)
     assert "never with figures of Whisper" in text
     assert any("†" in name for name in log_figures(report))
     for needed in ("1,234,567 parameters", "f00d", "abc123", "a machine", report.data_sha256, "synthesis steps"):

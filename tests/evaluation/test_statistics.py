@@ -1,9 +1,18 @@
 """Intervals by simulation: how often they hold the truth."""
 
+import math
+
 import numpy as np
 import pytest
 
-from resgen_tts.evaluation.statistics import mean_interval, paired_difference, ratio_interval
+from resgen_tts.evaluation import statistics
+from resgen_tts.evaluation.statistics import (
+    mean_interval,
+    median_interval,
+    paired_difference,
+    ratio_interval,
+    share_interval,
+)
 
 TRIALS = 400
 
@@ -80,3 +89,42 @@ def test_one_item_has_no_spread():
 def test_nonsense_is_refused(top, bottom, groups):
     with pytest.raises(ValueError):
         ratio_interval(top, bottom, seed=0, groups=groups)
+
+
+def test_a_median_is_drawn_with_all_values_of_an_item():
+    equal = median_interval([[3.0] * 5, [3.0], []], seed=0)
+    assert (equal.value, equal.low, equal.high) == (3, 3, 3)
+    # One item has most values: drawn at least once among three items, which is 19 of 27 times, it sets the median.
+    spread = median_interval([[1.0] * 90, [0.0], [9.0]], seed=0)
+    assert spread.value == 1 and spread.low == 0 and spread.high == 9
+    with pytest.raises(ValueError, match="at least one"):
+        median_interval([[], []], seed=0)
+
+
+def test_medians_are_those_of_a_plain_loop():
+    values = [[1.0, 5.0, 2.0], [4.0], [8.0, 9.0, 3.0, 7.0, 6.0]]
+    plain = []
+    for row in statistics._draw(3, 5, statistics.DRAWS):
+        pooled = sorted(value for item in row for value in values[item])
+        plain.append(pooled[(len(pooled) - 1) // 2])  # the lower of two middle ones
+    found = median_interval(values, seed=5)
+    assert found.value == 5 and (found.low, found.high) == statistics._bounds(np.array(plain), 3, 0.95)
+
+
+def test_shares_have_the_exact_binomial_bounds():
+    """0 of n: the upper bound u has (1 - u)^n = 0.025; and whatever the true share, 95 % of all counts cover it."""
+    none = share_interval([False] * 100)
+    assert (none.value, none.low) == (0.0, 0.0) and (1 - none.high) ** 100 == pytest.approx(0.025)
+    everything = share_interval([True] * 100)
+    assert everything.high == 1.0 and everything.low == pytest.approx(1 - none.high)
+    size = 30
+    found = [share_interval([True] * count + [False] * (size - count)) for count in range(size + 1)]
+    for share in (0.01, 0.1, 0.37, 0.5, 0.9):
+        covered = sum(
+            math.comb(size, count) * share**count * (1 - share) ** (size - count)
+            for count, interval in enumerate(found)
+            if interval.low <= share <= interval.high
+        )
+        assert covered >= 0.95
+    with pytest.raises(ValueError, match="at least one"):
+        share_interval([])
