@@ -11,9 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from resgen_tts.apps.copy_synthesis import make_copies
-from resgen_tts.apps.file_codes import FileCodes, code_space_hash, read_codes, warm_up, write_codes
+from resgen_tts.apps.file_codes import FileCodes, read_codes, warm_up, write_codes
 from resgen_tts.common.errors import AudioError, ConfigError
 from resgen_tts.common.run_dir import read_json, sha256_file, write_json
+from resgen_tts.core.code_space import code_space_hash
 from resgen_tts.evaluation.copy_scores import RECORDING, score_copy
 from resgen_tts.evaluation.rate_distortion import LevelFigures
 from resgen_tts.evaluation.recordings import Recording

@@ -1,7 +1,6 @@
 """``encode FILE`` and ``decode FILE``: one recording to a file of codes, and back."""
 
 import argparse
-import hashlib
 import json
 import re
 import sys
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from resgen_tts.common.errors import AudioError, ConfigError, DataError
 from resgen_tts.common.run_dir import write_bytes
-from resgen_tts.core.code_space import CodeSpace
+from resgen_tts.core.code_space import code_space_hash
 from resgen_tts.tokenizers.contract import Tokenizer, bitrate_kbps
 
 FORMAT = "resgen_codes_1"  # the metadata's name in the file
@@ -36,16 +35,6 @@ class FileCodes:
 
 
 _FACTS = {"num_samples": int, "sample_rate": int, "tokenizer": str, "vocoder": str, "code_space": str}
-
-
-def code_space_hash(space: CodeSpace) -> str:
-    """A short hash of the codebooks and of all else that codes mean; their measured variances are left out."""
-    digest = hashlib.sha256()
-    for name, value in sorted(space.tensors().items()):
-        if name != "level_variance":
-            digest.update(name.encode() + str(tuple(value.shape)).encode())
-            digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def write_codes(path: Path, content: FileCodes, codebook_size: int) -> None:

@@ -12,11 +12,11 @@ import torch
 
 from resgen_tts.apps.copy_folder import CopyFolder, cycle_share, level_figures
 from resgen_tts.apps.copy_synthesis import depth_name, systems_of
-from resgen_tts.apps.file_codes import code_space_hash
 from resgen_tts.apps.options import underscored
 from resgen_tts.common.errors import ConfigError, DataError
 from resgen_tts.common.randomness import generator
 from resgen_tts.common.run_dir import commit_hash, hardware_line, write_json, write_text
+from resgen_tts.core.code_space import code_space_hash
 from resgen_tts.evaluation.copy_scores import RECORDING, CopyScore, TextCounts, summarize, worse_when_deeper
 from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
 from resgen_tts.evaluation.rate_distortion import TokenizerReport, draw_rate_distortion, markdown

@@ -1,5 +1,6 @@
 """The frozen space that codes live in: residual codebooks, their sums, and re-quantization."""
 
+import hashlib
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -143,3 +144,13 @@ class CodeSpace:
             raise ValueError(
                 f"codes have {codes.shape[-1]} levels, the code space {self.depth}; was the tokenizer swapped?"
             )
+
+
+def code_space_hash(space: CodeSpace) -> str:
+    """A short hash of the codebooks and of all else that codes mean; their measured variances are left out."""
+    digest = hashlib.sha256()
+    for name, value in sorted(space.tensors().items()):
+        if name != "level_variance":
+            digest.update(name.encode() + str(tuple(value.shape)).encode())
+            digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

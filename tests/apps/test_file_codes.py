@@ -10,7 +10,6 @@ import torch
 
 from resgen_tts.apps.file_codes import (
     FileCodes,
-    code_space_hash,
     decode_main,
     encode_main,
     encode_wave,
@@ -18,7 +17,7 @@ from resgen_tts.apps.file_codes import (
     write_codes,
 )
 from resgen_tts.common.errors import AudioError, ConfigError, DataError
-from resgen_tts.core.code_space import CodeSpace
+from resgen_tts.core.code_space import CodeSpace, code_space_hash
 from tests.apps.step_tokenizer import StepTokenizer
 
 

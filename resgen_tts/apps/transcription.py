@@ -1,0 +1,68 @@
+"""What is said in a reference that comes without its transcript: heard here, told aloud, to be mended."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from resgen_tts.common.errors import CheckpointError, TextError
+from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
+from resgen_tts.evaluation.text_error import Recognizer
+from resgen_tts.speech.audio_io import save_wav
+
+WHISPER_VARIABLE = "RESGEN_TTS_WHISPER"  # a local folder of Whisper, for "auto"
+AUTO, POCKETSPHINX = "auto", "pocketsphinx"
+
+
+def choose_recognizer(asr: str = AUTO) -> Recognizer:
+    """The recogniser of a name.
+
+    Args:
+        asr: "auto": the Whisper of the folder in the variable ``RESGEN_TTS_WHISPER``, pocketsphinx where it is not set;
+            "pocketsphinx"; or a folder or hub name of a Whisper. Only a hub name that is passed here is fetched.
+    Raises:
+        CheckpointError: MODEL_MISSING where the variable names no folder; what `Whisper` raises.
+        MissingExtraError: the recogniser's library is not installed.
+    """
+    if asr == AUTO:
+        asr = os.environ.get(WHISPER_VARIABLE, "") or POCKETSPHINX
+        if asr != POCKETSPHINX and not Path(asr).is_dir():
+            raise CheckpointError(
+                f"{WHISPER_VARIABLE} is {asr}, which is no folder.",
+                code="MODEL_MISSING",
+                hint="Unset it for pocketsphinx, or let it name a folder with a Whisper model.",
+            )
+    if asr == POCKETSPHINX:
+        return PocketSphinx()
+    from resgen_tts.evaluation.whisper_asr import Whisper
+
+    return Whisper(asr)
+
+
+def transcribe(wave: Float[np.ndarray, " N"], rate: int, asr: str = AUTO) -> tuple[str, str]:
+    """The words of a recording, and the name of what heard them.
+
+    Args:
+        wave: float32 mono.
+        rate: Hz.
+        asr: see :func:`choose_recognizer`.
+    Raises:
+        TextError: TEXT_EMPTY, nothing was recognised.
+    """
+    recognizer = choose_recognizer(asr)
+    with tempfile.TemporaryDirectory(prefix="resgen-reference-") as folder:
+        path = Path(folder) / "reference.wav"
+        save_wav(path, wave, rate)
+        (words,) = recognizer.transcribe([path])
+    if not words.strip():
+        raise TextError(
+            f"{recognizer.name} recognised no words in the reference.", hint="Pass what is said in it: --ref-text."
+        )
+    return words, recognizer.name
+
+
+def transcription_note(words: str, name: str) -> str:
+    """The warning that goes with a transcript that nobody wrote."""
+    return f'VOICE_TRANSCRIBED: by {name}: "{words}"; mend it with --ref-text'

@@ -1,0 +1,175 @@
+"""``voice``: save a reference recording as a voice, list the saved ones, show one, remove one."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from resgen_tts import __version__
+from resgen_tts.common.errors import ConfigError, DataError
+
+FOLDER_VARIABLE = "RESGEN_TTS_VOICES"
+
+
+def voice(arguments: list[str]) -> None:
+    """Save a reference recording as a voice, list the saved ones, show one, or remove one.
+
+    Raises:
+        ConfigError: VOICE_NAME, OUTPUT_EXISTS.
+        DataError: VOICE_UNKNOWN, VOICE_INVALID.
+        AudioError, TextError, CheckpointError: the recording, its text or the model is refused.
+    """
+    options = _parser().parse_args(arguments)
+    folder = voices_folder(options.voices)
+    if options.task == "save":
+        _save(options, folder)
+    elif options.task == "list":
+        _list(folder, as_json=options.json)
+    elif options.task == "show":
+        _show(find_voice(options.name, folder), as_json=options.json)
+    else:
+        _remove(find_voice(options.name, folder), as_json=options.json)
+
+
+def voices_folder(chosen: Path | None = None) -> Path:
+    """The folder of saved voices: the chosen one, that of ``RESGEN_TTS_VOICES``, or one among the user's data."""
+    if chosen is not None:
+        return Path(chosen)
+    if named := os.environ.get(FOLDER_VARIABLE):
+        return Path(named)
+    data = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG specification has relative paths ignored.
+    return (Path(data) if os.path.isabs(data) else Path.home() / ".local" / "share") / "resgen_tts" / "voices"
+
+
+def saved_voices(folder: Path) -> list[str]:
+    """Names of the saved voices, sorted; files of other names are none."""
+    from resgen_tts.speech.voice_file import NAME, SUFFIX
+
+    names = (path.name.removesuffix(SUFFIX) for path in Path(folder).glob(f"*{SUFFIX}"))
+    return sorted(name for name in names if NAME.fullmatch(name))
+
+
+def find_voice(name: str, folder: Path | None = None) -> Path:
+    """The file of a saved voice.
+
+    Args:
+        name: as it was saved.
+        folder: of the voices; see :func:`voices_folder`.
+    Raises:
+        ConfigError: VOICE_NAME.
+        DataError: VOICE_UNKNOWN, with the names that there are.
+    """
+    from resgen_tts.speech.voice_file import SUFFIX, check_name
+
+    folder = voices_folder(folder)
+    path = folder / f"{check_name(name)}{SUFFIX}"
+    if not path.is_file():
+        raise DataError(
+            f"there is no voice {name} in {folder}; there are: {', '.join(saved_voices(folder)) or 'none'}.",
+            code="VOICE_UNKNOWN",
+            hint=f"Save one with: resgen-tts voice save {name} --model DIR --ref-audio FILE",
+        )
+    return path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="resgen-tts voice", description=voice.__doc__.splitlines()[0])
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--voices", type=Path, help=f"folder of the voices; default: {FOLDER_VARIABLE}, or one among the user's data"
+    )
+    common.add_argument("--json", action="store_true", help="print facts as JSON on stdout")
+    tasks = parser.add_subparsers(dest="task", required=True, metavar="save|list|show|remove")
+    save = tasks.add_parser("save", parents=[common], help="save a reference recording as a voice")
+    save.add_argument("name", help="1 to 64 of A-Z a-z 0-9 - _")
+    save.add_argument("--model", type=Path, required=True, help="exported model that shall use the voice")
+    save.add_argument("--ref-audio", type=Path, required=True, help="reference recording, 3 to 12 s work best")
+    save.add_argument("--ref-text", help="what is said in it; left out, it is transcribed")
+    save.add_argument(
+        "--asr", default="auto", help="what transcribes: auto, pocketsphinx, or a Whisper's folder or name"
+    )
+    save.add_argument("--force", action="store_true", help="replace an older voice of that name")
+    tasks.add_parser("list", parents=[common], help="list the saved voices")
+    for task, text in (("show", "tell what a saved voice holds"), ("remove", "remove a saved voice")):
+        tasks.add_parser(task, parents=[common], help=text).add_argument("name")
+    return parser
+
+
+def _save(options: argparse.Namespace, folder: Path) -> None:
+    from resgen_tts.speech.voice_file import SUFFIX, check_name, save_voice
+
+    path = folder / f"{check_name(options.name)}{SUFFIX}"
+    if path.exists() and not options.force:  # told before anything is loaded
+        raise ConfigError(
+            f"the voice {options.name} exists in {folder}.",
+            code="OUTPUT_EXISTS",
+            hint="Pass --force to replace it, or save under another name.",
+        )
+    from resgen_tts.apps.tts import TTS
+
+    tts = TTS.from_pretrained(options.model)
+    made = tts.voice(options.ref_audio, options.ref_text, asr=options.asr, name=options.name)
+    system = tts.synthesizer
+    for warning in made.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    save_voice(
+        path, made, space=system.tokenizer.code_space, inventory=system.units.inventory,
+        created_by=f"resgen_tts {__version__}", force=options.force,
+    )  # fmt: skip
+    print(f"{path}: {made.facts['seconds']} s, “{made.original_text}”", file=sys.stderr)
+    if options.json:
+        _print_json(_facts(path))
+
+
+def _list(folder: Path, *, as_json: bool) -> None:
+    """One line each; a damaged file is listed with what is wrong, and hides no other."""
+    from resgen_tts.speech.voice_file import SUFFIX
+
+    rows = []
+    for name in saved_voices(folder):
+        try:
+            rows.append(_facts(folder / f"{name}{SUFFIX}"))
+        except DataError as error:
+            rows.append({"name": name, "error": str(error)})
+    if as_json:
+        _print_json(rows)
+    else:
+        for row in rows:
+            print(
+                row["name"], row.get("error") or f"{row['facts'].get('seconds', '?')} s", row.get("text", ""), sep="\t"
+            )
+    if not rows:
+        print(f"no voices in {folder}", file=sys.stderr)
+
+
+def _show(path: Path, *, as_json: bool) -> None:
+    facts = _facts(path)
+    if as_json:
+        _print_json(facts)
+        return
+    for name, value in facts.items():
+        if name == "facts":
+            for inner, detail in value.items():
+                print(f"{inner}: {detail}")
+        else:
+            print(f"{name}: {'; '.join(value) if isinstance(value, list) else value}")
+
+
+def _remove(path: Path, *, as_json: bool) -> None:
+    path.unlink()
+    print(f"removed {path}", file=sys.stderr)
+    if as_json:
+        _print_json({"removed": str(path)})
+
+
+def _facts(path: Path) -> dict:
+    from resgen_tts.speech.voice_file import read_voice_facts
+
+    facts = read_voice_facts(path)
+    return {name: value for name, value in facts.items() if name != "symbols"} | {"file": str(path)}
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False))

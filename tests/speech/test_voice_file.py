@@ -1,0 +1,184 @@
+"""Saved voices: what is written is read again, equal voices give equal bytes, and nothing unfit is loaded."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from resgen_tts.common.errors import ConfigError, DataError
+from resgen_tts.core.code_space import CodeSpace
+from resgen_tts.speech.prompt import Voice
+from resgen_tts.speech.text.symbols import Inventory
+from resgen_tts.speech.text.units import EncodedText
+from resgen_tts.speech.voice_file import FORMAT, load_voice, read_voice_facts, save_voice
+
+INVENTORY = Inventory("phonemes", ("<sil>", " ", "h", "ˈaɪ", ","))
+
+
+@pytest.fixture
+def space() -> CodeSpace:
+    books = torch.randn(3, 8, 6, generator=torch.Generator().manual_seed(0))
+    return CodeSpace(books, torch.ones(3))
+
+
+@pytest.fixture
+def voice() -> Voice:
+    encoded = EncodedText(
+        numbers=torch.tensor([0, 2, 3, 1, 2, 3, 4, 0]),
+        symbols=("<sil>", "h", "ˈaɪ", " ", "h", "ˈaɪ", ",", "<sil>"),
+        words=torch.tensor([-1, 0, 0, -1, 1, 1, -1, -1]),
+        num_words=2,
+    )
+    return Voice(
+        text="hi hi,",
+        original_text="Hi, “Hi”,",
+        codes=torch.randint(0, 8, (4, 3), generator=torch.Generator().manual_seed(1)),
+        encoded=encoded,
+        durations=torch.tensor([3, 4, 5, 0, 6, 7, 2, 5]),
+        rate=1.25,
+        warnings=("AUDIO_SHORT: it is short",),
+        facts={"sha256": "ab12", "seconds": "0.400"},
+    )
+
+
+def store(path, voice, space, inventory=INVENTORY, *, force=False) -> None:
+    save_voice(path, voice, space=space, inventory=inventory, created_by="a test 1.0", force=force)
+
+
+def same(first: Voice, second: Voice) -> bool:
+    tensors = [(v.codes, v.durations, v.encoded.numbers, v.encoded.words) for v in (first, second)]
+    plain = [
+        (v.name, v.text, v.original_text, v.rate, v.warnings, v.facts, v.encoded.symbols, v.encoded.num_words)
+        for v in (first, second)
+    ]
+    return plain[0] == plain[1] and all(torch.equal(*pair) for pair in zip(*tensors, strict=True))
+
+
+def test_a_voice_is_read_as_it_was_written(tmp_path, voice, space):
+    path = tmp_path / "me-1.safetensors"
+    store(path, voice, space)
+    assert same(load_voice(path, space=space, inventory=INVENTORY), replace(voice, name="me-1"))
+    facts = read_voice_facts(path)
+    assert facts["original_text"] == "Hi, “Hi”," and facts["facts"]["seconds"] == "0.400"
+    assert facts["created_by"] == "a test 1.0"
+    assert not any("date" in name or "time" in name for name in facts)
+    assert [file.name for file in tmp_path.iterdir()] == ["me-1.safetensors"]
+
+
+def test_equal_voices_give_equal_bytes(tmp_path, voice, space):
+    written = []
+    for turn in range(6):
+        path = tmp_path / str(turn) / "me.safetensors"
+        store(path, replace(voice, facts=dict(reversed(voice.facts.items()))), space)
+        written.append(path.read_bytes())
+    assert len(set(written)) == 1
+
+
+def test_features_come_back_exactly(tmp_path, voice, space):
+    features = torch.randn(8, 4)
+    byt5 = Inventory("byt5", INVENTORY.symbols, byt5="folder")
+    rich = replace(voice, encoded=replace(voice.encoded, features=features))
+    store(tmp_path / "me.safetensors", rich, space, inventory=byt5)
+    again = load_voice(tmp_path / "me.safetensors", space=space, inventory=byt5)
+    assert torch.equal(again.encoded.features, features)
+
+
+def test_symbols_are_found_by_name_in_another_order(tmp_path, voice, space):
+    path = tmp_path / "me.safetensors"
+    store(path, voice, space)
+    other = Inventory("phonemes", ("<sil>", "ˈaɪ", "x", "h", ",", " "))
+    loaded = load_voice(path, space=space, inventory=other)
+    assert [other.symbols[n] for n in loaded.encoded.numbers] == list(voice.encoded.symbols)
+
+
+def test_an_older_voice_is_replaced_only_by_force(tmp_path, voice, space):
+    path = tmp_path / "me.safetensors"
+    store(path, voice, space)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="OUTPUT_EXISTS"):
+        store(path, replace(voice, rate=2.0), space)
+    assert path.read_bytes() == before
+    store(path, replace(voice, rate=2.0), space, force=True)
+    assert load_voice(path, space=space, inventory=INVENTORY).rate == 2.0
+
+
+def test_a_failed_write_leaves_the_older_voice(tmp_path, voice, space, monkeypatch):
+    path = tmp_path / "me.safetensors"
+    store(path, voice, space)
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        store(path, replace(voice, rate=2.0), space, force=True)
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["", "a b", "über", "a" * 65, "a.b", "$(x)", "..", "a\n"])
+def test_names_that_are_no_plain_words_are_refused(tmp_path, voice, space, name):
+    with pytest.raises(ConfigError, match="VOICE_NAME"):
+        store(tmp_path / f"{name}.safetensors", voice, space)
+    assert not list(tmp_path.iterdir())
+
+
+def test_codes_of_another_tokenizer_are_refused(tmp_path, voice, space):
+    path = tmp_path / "me.safetensors"
+    store(path, voice, space)
+    other = CodeSpace(space.codebooks + 1e-3, space.level_variance)
+    with pytest.raises(DataError, match="VOICE_OTHER_MODEL"):
+        load_voice(path, space=other, inventory=INVENTORY)
+
+
+def test_symbols_that_the_model_does_not_know_are_named(tmp_path, voice, space):
+    path = tmp_path / "me.safetensors"
+    store(path, voice, space)
+    with pytest.raises(DataError, match=r"VOICE_OTHER_MODEL.*ˈaɪ"):
+        load_voice(path, space=space, inventory=Inventory("phonemes", ("<sil>", " ", "h", ",")))
+    with pytest.raises(DataError, match=r"VOICE_OTHER_MODEL.*phonemes"):
+        load_voice(path, space=space, inventory=Inventory("arpabet", INVENTORY.symbols))
+
+
+def broken(path, **changes) -> None:
+    """Write the file anew with some facts or tensors changed, and one entry of metadata, as it should be."""
+    facts, tensors = read_voice_facts(path), load_file(path)
+    for name, value in changes.items():
+        (tensors if isinstance(value, torch.Tensor) else facts)[name] = value
+    save_file(tensors, path, metadata={FORMAT: json.dumps(facts)})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rate": "fast"}, {"rate": -1.0}, {"rate": float("nan")}, {"symbols": ["h"]}, {"name": "../up"},
+        {"frames_per_code": 7}, {"symbols": [1] * 8},
+        {"codes": torch.zeros(0, 3, dtype=torch.int32)}, {"codes": torch.full((4, 3), -1, dtype=torch.int32)},
+        {"codes": torch.full((4, 3), 8, dtype=torch.int32)}, {"codes": torch.zeros(4, 2, dtype=torch.int32)},
+        {"codes": torch.zeros(4, 3)}, {"durations": torch.tensor([3, 4, 5, 0, 6, 7, 2, 6])},
+        {"durations": torch.tensor([3, 4, 5, -1, 6, 7, 2, 6])}, {"features": torch.full((8, 2), float("nan"))},
+    ],
+)  # fmt: skip
+def test_a_file_that_does_not_hold_together_is_refused(tmp_path, voice, space, change):
+    path = tmp_path / "me.safetensors"
+    store(path, voice, space)
+    broken(path, **change)
+    with pytest.raises(DataError, match="VOICE_INVALID"):
+        load_voice(path, space=space, inventory=INVENTORY)
+
+
+def test_bytes_that_are_no_voice_are_refused(tmp_path, voice, space):
+    path = tmp_path / "me.safetensors"
+    store(path, voice, space)
+    whole = path.read_bytes()
+    for content in (b"", b"not a voice", whole[:-3], whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="VOICE_INVALID"):
+            load_voice(path, space=space, inventory=INVENTORY)
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(DataError, match="VOICE_INVALID"):
+        read_voice_facts(path)
+    with pytest.raises(DataError, match="FILE_MISSING"):
+        load_voice(tmp_path / "nobody.safetensors", space=space, inventory=INVENTORY)
