@@ -11,9 +11,14 @@ from resgen_tts.core.space_kinds import code_space_from
 from resgen_tts.evaluation.copy_scores import GRIFFIN_LIM
 from resgen_tts.models.catalog import config_of
 from resgen_tts.speech.alignment import Aligner, AlignerConfig
+from resgen_tts.speech.cross_generator import CrossGenerator, CrossGeneratorConfig
 from resgen_tts.speech.generator import SpeechGenerator, SpeechGeneratorConfig
 from resgen_tts.speech.synthesizer import Synthesizer
+from resgen_tts.speech.text.byt5 import ByT5
+from resgen_tts.speech.text.lexicon import Lexicon
 from resgen_tts.speech.text.symbols import Inventory
+from resgen_tts.speech.text.units import TextUnits
+from resgen_tts.speech.total_length import TotalLengthConfig
 from resgen_tts.tokenizers.bigvgan import BigVGAN
 from resgen_tts.tokenizers.griffin_lim import GriffinLim
 from resgen_tts.tokenizers.log_mel import MelConfig
@@ -60,31 +65,47 @@ def load_aligner(folder: Path) -> tuple[Aligner, Inventory]:
     return filled(Aligner(from_plain(AlignerConfig, config["model"])), tensors, folder), inventory_of(config)
 
 
-def load_generator(folder: Path) -> tuple[SpeechGenerator, Inventory]:
-    """A trained generator and the symbols that it knows."""
+def load_generator(folder: Path) -> tuple[SpeechGenerator | CrossGenerator, Inventory]:
+    """A trained generator, over aligned text or over one that it attends to, and the symbols that it knows."""
     tensors, config = read_part(folder, "generator")
-    scheme = scheme_in(config, folder)
+    scheme, plain = scheme_in(config, folder), config["model"]
     space = code_space_from(tensors, "generator.")
-    plain = config["model"]
-    sizes = SpeechGeneratorConfig(
-        aligner=from_plain(AlignerConfig, plain["aligner"]),
-        generator=config_of(scheme, plain["generator"]),
-        frames_per_code=plain["frames_per_code"],
-    )
-    model = SpeechGenerator(sizes, space)
+    sizes = {
+        "aligner": from_plain(AlignerConfig, plain["aligner"]),
+        "generator": config_of(scheme, plain["generator"]),
+        "frames_per_code": plain["frames_per_code"],
+    }
+    if config.get("text", "aligned") == "cross":
+        length = from_plain(TotalLengthConfig, plain["length"])
+        model = CrossGenerator(CrossGeneratorConfig(**sizes, length=length), space)
+    else:
+        model = SpeechGenerator(SpeechGeneratorConfig(**sizes), space)
     return filled(model, tensors, folder), inventory_of(config)
 
 
-def load_system(mel_vae: Path, vocoder: Path, generator: Path) -> Synthesizer:
-    """Tokenizer, vocoder and generator as one synthesizer; ``vocoder`` may be the name ``griffin_lim``."""
+def load_system(mel_vae: Path, vocoder: Path, generator: Path, lexicon: Path | None = None) -> Synthesizer:
+    """Tokenizer, vocoder and generator as one synthesizer.
+
+    Args:
+        vocoder: folder, or the name ``griffin_lim``.
+        lexicon: file of words and how they are said.
+    Raises:
+        DataError: LEXICON_INVALID, FILE_MISSING.
+        CheckpointError: a part is broken, or MODEL_MISSING where the ByT5 of the text units is not there.
+    """
     model, inventory = load_generator(generator)
+    units = TextUnits(
+        inventory,
+        lexicon=None if lexicon is None else Lexicon.read(lexicon),
+        byt5=ByT5(inventory.byt5) if inventory.byt5 else None,
+    )
     tokenizer = load_mel_vae(mel_vae)
     wave_maker = load_vocoder_or(vocoder, tokenizer.config.mel)
-    return Synthesizer(MelTokenizer(tokenizer, wave_maker), model, inventory)
+    return Synthesizer(MelTokenizer(tokenizer, wave_maker), model, units)
 
 
-def load_exported(folder: Path) -> Synthesizer:
-    """A system that the stage ``export`` wrote.
+def load_exported(folder: Path, lexicon: Path | None = None) -> Synthesizer:
+    """A system that the stage ``export`` wrote; ``lexicon`` is a file of words and how they are said.
 
     Raises:
         CheckpointError: MODEL_MISSING where the folder or one of its parts is not there.
@@ -99,9 +120,10 @@ def load_exported(folder: Path) -> Synthesizer:
             code="MODEL_MISSING",
             hint="Pass the folder that the recipe's last stage wrote, e.g. exp/mini/model.",
         )
-    return load_system(folder / "mel_vae", Path(GRIFFIN_LIM) if plain else folder / "vocoder", folder / "generator")
+    vocoder = Path(GRIFFIN_LIM) if plain else folder / "vocoder"
+    return load_system(folder / "mel_vae", vocoder, folder / "generator", lexicon)
 
 
 def inventory_of(config: dict[str, Any]) -> Inventory:
     """The text symbols in a part's configuration."""
-    return Inventory(config["inventory"]["units"], tuple(config["inventory"]["symbols"]))
+    return Inventory.from_plain(config["inventory"])

@@ -6,10 +6,10 @@ Configuration is a named preset, overridden by YAML files (``--config``, repeata
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
+from resgen_tts.apps.train_aligner import train_aligner
 from resgen_tts.apps.train_codec import train_codec
+from resgen_tts.apps.train_generator import train_generator
 from resgen_tts.apps.train_image import TRAINERS as IMAGE_TRAINERS
 from resgen_tts.apps.training import fit_part, parse, seeded, speech_crops
 from resgen_tts.common.errors import ConfigError
@@ -71,73 +71,12 @@ def _train_vocoder(arguments: list[str]) -> None:
     fit_part("vocoder", task, options, {})
 
 
-def _train_aligner(arguments: list[str]) -> None:
-    from resgen_tts.apps.encode import read_codes_info
-    from resgen_tts.apps.text import read_inventory
-    from resgen_tts.speech.alignment import ALIGNERS, Aligner, AlignerConfig
-    from resgen_tts.speech.corpus import CodeBatches, CodeShards
-    from resgen_tts.speech.generation_task import AlignerTask, TextDataConfig
-
-    options = parse("aligner", arguments, ALIGNERS, paths=("codes",), model=AlignerConfig, batches=TextDataConfig)
-    inventory, info = read_inventory(options.data), read_codes_info(options.codes)
-    options.model = replace(options.model, num_symbols=len(inventory.symbols), num_mels=info["num_mels"])
-    no_prompts = replace(options.batches.prompts, pair_share=0.0, prefix_share=0.0)
-    train, dev = (
-        CodeBatches(
-            CodeShards(options.codes, split, aligned=False),
-            batch_seconds=options.batches.batch_seconds, prompts=no_prompts, seed=options.train.seed,
-        )
-        for split in ("train", "dev")
-    )  # fmt: skip
-    with seeded(options.train.seed):
-        task = AlignerTask(Aligner(options.model), train, dev, options.batches)
-    fit_part("aligner", task, options, _plain_inventory(inventory))
-
-
-def _train_generator(arguments: list[str]) -> None:
-    import torch
-
-    from resgen_tts.apps.encode import read_codes_info
-    from resgen_tts.apps.pretrained import load_aligner, load_mel_vae
-    from resgen_tts.models.catalog import GENERATORS, scheme_of
-    from resgen_tts.models.trunk import TrunkConfig, measure_level_energy
-    from resgen_tts.speech.corpus import CodeBatches, CodeShards
-    from resgen_tts.speech.generation_task import GenerationTask, TextDataConfig
-    from resgen_tts.speech.generator import SpeechGenerator, SpeechGeneratorConfig
-
-    options = parse(
-        "generator", arguments, GENERATORS, paths=("codes", "aligner", "mel_vae"),
-        model=TrunkConfig, batches=TextDataConfig,
-    )  # fmt: skip
-    aligner, inventory = load_aligner(options.aligner)
-    info, space = read_codes_info(options.codes), load_mel_vae(options.mel_vae).code_space
-    shards = {split: CodeShards(options.codes, split) for split in ("train", "dev")}
-    train, dev = (
-        CodeBatches(
-            shards[split], batch_seconds=options.batches.batch_seconds, prompts=options.batches.prompts,
-            seed=options.train.seed, longest_seconds=options.batches.longest_seconds,
-        )
-        for split in ("train", "dev")
-    )  # fmt: skip
-    names = list(shards["train"].rows)
-    measured = torch.cat([shards["train"][name].codes for name in names[:: max(1, len(names) // 500)]])
-    scheme = scheme_of(options.model)
-    options.model = SpeechGeneratorConfig(
-        aligner=aligner.config, generator=options.model, frames_per_code=info["frames_per_code"]
-    )
-    with seeded(options.train.seed):
-        model = SpeechGenerator(options.model, space, measure_level_energy(space, measured))
-    model.aligner.load_state_dict(aligner.state_dict())
-    task = GenerationTask(model, train, dev, options.batches)
-    fit_part("generator", task, options, {"scheme": scheme, **_plain_inventory(inventory)})
-
-
 _TRAINERS: dict[str, Callable[[list[str]], None]] = {
     "mel_vae": _train_mel_vae,
     "codec": train_codec,
     "vocoder": _train_vocoder,
-    "aligner": _train_aligner,
-    "generator": _train_generator,
+    "aligner": train_aligner,
+    "generator": train_generator,
     **IMAGE_TRAINERS,
 }
 
@@ -146,7 +85,3 @@ def _crop_config() -> type:
     from resgen_tts.speech.corpus import CropConfig
 
     return CropConfig
-
-
-def _plain_inventory(inventory) -> dict[str, Any]:
-    return {"inventory": {"units": inventory.units, "symbols": list(inventory.symbols)}}

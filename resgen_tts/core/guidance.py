@@ -1,6 +1,7 @@
 """Classifier-free guidance: one formula for every quantity that it acts on.
 
-What it can act on (method 7.3, A12); ``null`` is the pass without condition, or of a weaker network:
+What it can act on (method 7.3, A12); ``null`` is the pass without condition, prompt or both, or of a
+weaker network:
 
 * components: log-weights of the mixture, then the drawn component's mean. For equal scales the exact guided density of
   a component: a Gaussian of the same scale with mean ``null + w (cond - null)``.

@@ -8,6 +8,10 @@ from resgen_tts.core.schedule import schedule_by_name
 
 GUIDED_QUANTITIES = ("components", "density", "weights", "outputs", "hidden")
 
+GUIDANCE_NULLS = ("condition", "prompt", "both", "levels")
+"""What the null pass lacks. condition: text, or class. prompt: the prompt and its text. both: condition and prompt (as
+MaskGCT). levels: the finest visible levels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerConfig:
@@ -26,7 +30,7 @@ class SamplerConfig:
     guidance_from: float = 0.0  # share of the steps after which guidance begins
     guidance_to: float = 1.0  # share of the steps after which guidance ends
     guidance_on: str = "components"  # what is guided, see core.guidance
-    guidance_null: str = "condition"  # or "levels": the same network without the finest visible levels
+    guidance_null: str = "condition"  # what the null pass lacks, one of GUIDANCE_NULLS
     guidance_null_levels: int = 1  # levels taken away for guidance_null "levels"
     remask_share: float = 0.0  # share of frames whose finest visible codes are hidden again before a step; 0 = off
     remask_levels: int = 1  # codes hidden again in each of them
@@ -44,7 +48,7 @@ class SamplerConfig:
         for name, choices in (
             ("order", ("confidence", "random")),
             ("guidance_on", GUIDED_QUANTITIES),
-            ("guidance_null", ("condition", "levels")),
+            ("guidance_null", GUIDANCE_NULLS),
         ):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"sampler.{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")

@@ -68,7 +68,7 @@ class ArResGen(FrameByFrame):
         ``r ~ U[0, 1)``.
         """
         depth, dim = self.code_space.depth, self.code_space.dim
-        condition = self.trunk.conditioning.drop(condition, rng)
+        condition, _, _ = self.shown(condition, is_target, is_padding, rng)
         ratio = draw_uniform(is_target, (), rng)
         levels = torch.full_like(ratio, depth, dtype=torch.long)
         num_hidden = num_hidden_slots(schedule_by_name(self.config.schedule), ratio, levels) * is_target

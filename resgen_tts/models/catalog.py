@@ -43,6 +43,9 @@ GENERATORS: dict[str, TrunkConfig] = {
     "small": ResGenConfig(width=384, layers=10, heads=6, components=256, rank=32, condition_dim=256),
     # method 8.1, 8.2: a DiT-XL body; K and h as published for audio
     "paper": ResGenConfig(width=1152, layers=28, heads=16, components=1024, rank=64, condition_dim=1536),
+    # the same bodies over a text that they attend to, the DiTTo way (method 11.11, 13.25)
+    "mini_cross": ResGenConfig(width=256, layers=6, heads=4, components=128, rank=24, cross_dim=192),
+    "paper_cross": ResGenConfig(width=1152, layers=28, heads=16, components=1024, rank=64, cross_dim=1536),
     # pictures of digits, 4 x 4 frames; conditioned by class; about 2.5 M parameters each
     "digits_resgen": ResGenConfig(
         width=160, layers=6, heads=4, components=256, rank=None, num_classes=10, grid_width=4

@@ -54,4 +54,4 @@ class DirectTokens(MaskedTokens):
         if self.config.objective == "elbo":
             weights = code_weights(schedule, hidden, is_target, self.masking)
             weights = torch.where(hidden, weights, 0.0) / (is_target.sum() * codes.shape[-1])
-        return self.slot_loss(codes, hidden, hidden, is_padding, condition, rng, weights)
+        return self.slot_loss(codes, hidden, hidden, is_target, is_padding, condition, rng, weights)

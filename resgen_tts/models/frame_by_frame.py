@@ -11,7 +11,7 @@ from resgen_tts.common.errors import ConfigError
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.core.guidance import guidance_at, guide
 from resgen_tts.core.sampler_config import SamplerConfig
-from resgen_tts.models.conditioning import Condition
+from resgen_tts.models.conditioning import Condition, at_frames, join
 from resgen_tts.models.trunk import CodeGenerator, Trunk, TrunkConfig
 from resgen_tts.nn.transformer import Cache
 
@@ -24,6 +24,11 @@ class FrameByFrame(CodeGenerator):
 
     def __init__(self, config: TrunkConfig, code_space: CodeSpace, level_energy: Float[Tensor, " D"] | None = None):
         super().__init__(config, code_space, level_energy)
+        if config.prompt_dropout or config.both_dropout or config.prompt_attention != "full":
+            raise ConfigError(
+                "frame by frame, a prompt cannot be left out: prompt_dropout and both_dropout must be 0 and "
+                "prompt_attention full"
+            )
         self.trunk = Trunk(config, code_space, causal=True)
 
     def states(
@@ -40,8 +45,7 @@ class FrameByFrame(CodeGenerator):
             finished = F.pad(finished, (0, 0, 1, 0))  # before the first frame: one of which nothing is visible
         hidden_mask = torch.zeros_like(finished, dtype=torch.bool)
         hidden_mask[:, 0] = start == 0
-        if condition is not None and condition.is_floating_point():
-            condition = condition[:, start : start + finished.shape[1]]
+        condition = at_frames(condition, start, start + finished.shape[1])
         return self.trunk(self.visible_input(finished, hidden_mask), hidden_mask, condition, cache=cache)
 
     def advance_by_cache(
@@ -54,7 +58,7 @@ class FrameByFrame(CodeGenerator):
         """
         cache = self.trunk.new_cache(frames)
         if is_guided:
-            condition = torch.cat([condition, self.trunk.conditioning.null_of(condition)])
+            condition = join(condition, self.trunk.conditioning.null_of(condition))
 
         def advance(finished: Int[Tensor, "B n D"], start: int) -> Float[Tensor, "G O"]:
             return self.states(torch.cat([finished, finished]) if is_guided else finished, condition, cache)[:, -1]

@@ -18,7 +18,8 @@ from resgen_tts.core.proposal import CodeProposal, Proposal
 from resgen_tts.core.reveal import RevealState, reveal
 from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.core.schedule import schedule_by_name
-from resgen_tts.models.conditioning import Condition
+from resgen_tts.models.conditioning import Condition, join
+from resgen_tts.models.prompted import PromptedTrunk
 from resgen_tts.models.trunk import CodeGenerator, Trunk, TrunkConfig
 from resgen_tts.nn.token_head import TokenHead
 
@@ -54,6 +55,7 @@ class MaskedTokens(CodeGenerator):
         codes: Int[Tensor, "B T D"],
         hidden_mask: Bool[Tensor, "B T D"],
         slots: Bool[Tensor, "B T D"],
+        is_target: Bool[Tensor, "B T"],
         is_padding: Bool[Tensor, "B T"],
         condition: Condition,
         rng: Rng,
@@ -63,8 +65,9 @@ class MaskedTokens(CodeGenerator):
 
         Figures are without label smoothing and weights.
         """
-        condition = self.trunk.conditioning.drop(condition, rng)
-        states = self.trunk(self.visible_input(codes, hidden_mask), hidden_mask, condition, is_padding)
+        condition, is_padding, is_prompt = self.shown(condition, is_target, is_padding, rng)
+        visible = self.visible_input(codes, hidden_mask)
+        states = self.trunk(visible, hidden_mask, condition, is_padding, is_prompt=is_prompt)
         is_asked = slots.any(-1)
         asked = slots[is_asked]
         smoothed, nats = self.head.nll(states[is_asked], codes[is_asked], asked, self.config.label_smoothing)
@@ -93,15 +96,16 @@ class MaskedTokens(CodeGenerator):
         levels down to the code, as the latents' fit is.
         """
         self.check_guidance(config, condition)
-        if config.is_guided and (config.guidance_on == "density" or config.guidance_null != "condition"):
+        if config.is_guided and (config.guidance_on == "density" or config.guidance_null == "levels"):
             raise ConfigError(
-                "codes are guided against the null condition, on hidden, or on components, weights or outputs (all "
-                "three: their log-probabilities); got "
+                "codes are guided against the null condition, prompt or both, on hidden, or on components, weights or "
+                "outputs (all three: their log-probabilities); got "
                 f"guidance_on {config.guidance_on!r}, guidance_null {config.guidance_null!r}"
             )
+        trunk = PromptedTrunk(self, is_target, is_padding)
 
         def propose(state: RevealState) -> Proposal:
-            drawn, log_prob = self._draw(state, is_padding, condition, config, rng)
+            drawn, log_prob = self._draw(state, trunk, condition, config, rng)
             if not torch.isfinite(log_prob).all():  # a draw would turn anything into plausible codes
                 raise ResGenError(f"the generator gave non-finite logits at step {state.step}.", code="MODEL_NONFINITE")
             return CodeProposal(drawn, log_prob, cumulative=self.masking == "suffix")
@@ -109,14 +113,14 @@ class MaskedTokens(CodeGenerator):
         return reveal(propose, codes, is_target, config, rng, on_step, self.masking)
 
     def _draw(
-        self, state: RevealState, is_padding: Tensor, condition: Condition, config: SamplerConfig, rng: Rng
+        self, state: RevealState, trunk: PromptedTrunk, condition: Condition, config: SamplerConfig, rng: Rng
     ) -> tuple[Int[Tensor, "B T D"], Float[Tensor, "B T D"]]:
         """Draw the codes that may be kept at this step, level by level: their logits never stand side by side."""
         rows, weight = state.is_drawn, guidance_at(config, state.step, state.steps)
-        states = self._states(state, is_padding, condition, is_guided=weight != 1.0)
+        null = None if weight == 1.0 else self.null_inputs(config, condition, trunk.is_target, trunk.is_padding)
+        states = _states(state, trunk, condition, null)
         if weight != 1.0 and config.guidance_on == "hidden":
-            cond, null = states.chunk(2)
-            states, weight = guide_hidden(null, cond, weight), 1.0
+            states, weight = guide_hidden(states[1:], states[:1], weight), 1.0
         wanted = (at_current_level(state.hidden_mask) if self.masking == "level" else state.hidden_mask)[rows]
         uniform = draw_uniform(rows, wanted.shape[1:], rng)[rows]
         drawn, log_prob = torch.zeros_like(wanted, dtype=torch.long), torch.zeros_like(wanted, dtype=torch.float)
@@ -133,17 +137,15 @@ class MaskedTokens(CodeGenerator):
         codes[rows], scores[rows] = drawn, log_prob
         return codes, scores
 
-    def _states(
-        self, state: RevealState, is_padding: Tensor, condition: Condition, is_guided: bool
-    ) -> Float[Tensor, "G N O"]:
-        """Hidden states of the drawn frames; where guided, behind them those without condition, by one network call."""
-        visible, hidden = self.visible_input(state.codes, state.hidden_mask), state.hidden_mask
-        if not is_guided:
-            return self.trunk(visible, hidden, condition, is_padding)[state.is_drawn][None]
-        both = self.trunk(
-            visible.repeat(2, 1, 1),
-            hidden.repeat(2, 1, 1),
-            torch.cat([condition, self.trunk.conditioning.null_of(condition)]),
-            is_padding.repeat(2, 1),
-        )
-        return both.unflatten(0, (2, -1))[:, state.is_drawn]
+
+def _states(
+    state: RevealState, trunk: PromptedTrunk, condition: Condition, null: tuple[Condition, Tensor] | None
+) -> Float[Tensor, "G N O"]:
+    """Hidden states of the drawn frames; behind them those of the null, where there is one, by one network call."""
+    if null is None:
+        return trunk(state.codes, state.hidden_mask, condition, trunk.is_padding)[state.is_drawn][None]
+    both = trunk(
+        state.codes.repeat(2, 1, 1), state.hidden_mask.repeat(2, 1, 1), join(condition, null[0]),
+        torch.cat([trunk.is_padding, null[1]]),
+    )  # fmt: skip
+    return both.unflatten(0, (2, -1))[:, state.is_drawn]

@@ -39,4 +39,4 @@ class MaskgitRvq(MaskedTokens):
         """
         schedule = schedule_by_name(self.config.schedule)
         hidden = draw_hidden_mask(self.masking, schedule, is_target, codes.shape[-1], rng)
-        return self.slot_loss(codes, hidden, at_current_level(hidden), is_padding, condition, rng)
+        return self.slot_loss(codes, hidden, at_current_level(hidden), is_target, is_padding, condition, rng)

@@ -18,7 +18,8 @@ from resgen_tts.core.proposal import LatentProposal, Proposal
 from resgen_tts.core.reveal import RevealState, reveal
 from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.core.schedule import schedule_by_name
-from resgen_tts.models.conditioning import Condition
+from resgen_tts.models.conditioning import Condition, join
+from resgen_tts.models.prompted import PromptedTrunk
 from resgen_tts.models.trunk import CodeGenerator, Trunk, TrunkConfig
 from resgen_tts.nn.mixture_head import MixtureHead
 
@@ -64,8 +65,8 @@ class ResGen(CodeGenerator):
         depth, dim = self.code_space.depth, self.code_space.dim
         schedule = schedule_by_name(self.config.schedule)
         hidden = draw_hidden_mask(self.config.masking, schedule, is_target, depth, rng)
-        condition = self.trunk.conditioning.drop(condition, rng)
-        states = self.trunk(self.visible_input(codes, hidden), hidden, condition, is_padding)
+        condition, is_padding, is_prompt = self.shown(condition, is_target, is_padding, rng)
+        states = self.trunk(self.visible_input(codes, hidden), hidden, condition, is_padding, is_prompt=is_prompt)
         is_hiding = hidden.any(-1)
         num_hidden = hidden.sum(-1)
         scale = self.hidden_scale(hidden[is_hiding])
@@ -98,10 +99,10 @@ class ResGen(CodeGenerator):
         can_lose_levels = self.config.masking == "suffix" and config.guidance_on not in ("outputs", "hidden")
         if config.is_guided and config.guidance_null == "levels" and not can_lose_levels:
             raise ConfigError("guidance_null levels needs suffix masks and guidance_on components, density or weights")
-        space = self.code_space
+        space, trunk = self.code_space, PromptedTrunk(self, is_target, is_padding)
 
         def propose(state: RevealState) -> Proposal:
-            drawn = self._draw(state, is_target, is_padding, condition, config, rng)
+            drawn = self._draw(state, trunk, condition, config, rng)
             if not torch.isfinite(drawn).all():  # a search would turn them into plausible codes
                 raise ResGenError(
                     f"the generator gave non-finite latents at step {state.step}.", code="MODEL_NONFINITE"
@@ -113,9 +114,8 @@ class ResGen(CodeGenerator):
         return reveal(propose, codes, is_target, config, rng, on_step, self.config.masking)
 
     def _draw(
-        self, state: RevealState, is_target: Tensor, is_padding: Tensor, condition: Condition, config: SamplerConfig,
-        rng: Rng,
-    ) -> Float[Tensor, "N C"]:  # fmt: skip
+        self, state: RevealState, trunk: PromptedTrunk, condition: Condition, config: SamplerConfig, rng: Rng
+    ) -> Float[Tensor, "N C"]:
         """Draw the hidden sum of each drawn frame, in latent units; only the drawn component's mean is computed."""
         rows, dim, head = state.is_drawn, self.code_space.dim, self.head
         weight, on = guidance_at(config, state.step, state.steps), config.guidance_on
@@ -123,24 +123,21 @@ class ResGen(CodeGenerator):
         noise = draw_normal(rows, (dim,), rng)[rows][None]
         unit = self.hidden_scale(state.hidden_mask[rows])[None]  # what a normalized latent is worth, [1, N]
         if weight == 1.0:
-            states = self._states(state.codes, state.hidden_mask, condition, is_padding)[rows][None]
+            states = trunk(state.codes, state.hidden_mask, condition, trunk.is_padding)[rows][None]
             component = draw_index(head.component_log_weights(states), config.top_p, uniform)
             mean, scale = head.component_mean(states, component)
             return _in_latent_units(mean, scale, unit, noise, config.temperature)[0]
         null_hidden = state.hidden_mask
-        null_condition = condition
-        if config.guidance_null == "condition":
-            null_condition = self.trunk.conditioning.null_of(condition)
-        else:
+        null_condition, null_padding = self.null_inputs(config, condition, trunk.is_target, trunk.is_padding)
+        if config.guidance_null == "levels":
             # The prompt stays whole, as in training. Component k of the null explains a larger sum than that of the
             # condition: that both mean the same thing (A12) holds in so far as the head goes on smoothly from k to k+1.
             depth = state.codes.shape[-1]
             num_hidden = (state.num_hidden + config.guidance_null_levels).clamp(max=depth)
-            null_hidden = suffix_mask(num_hidden * is_target, depth)
-        both = self._states(
+            null_hidden = suffix_mask(num_hidden * trunk.is_target, depth)
+        both = trunk(
             torch.cat([state.codes, state.codes]), torch.cat([state.hidden_mask, null_hidden]),
-            None if condition is None else torch.cat([condition, null_condition]),
-            torch.cat([is_padding, is_padding]),
+            join(condition, null_condition), torch.cat([trunk.is_padding, null_padding]),
         )  # fmt: skip
         states, null = (part[rows][None] for part in both.chunk(2))
         if on == "hidden":
@@ -168,9 +165,6 @@ class ResGen(CodeGenerator):
                 mean, scale = guide(null_pair[0], cond_pair[0], weight), cond_pair[1]
             unit = torch.ones_like(unit)
         return _in_latent_units(mean, scale, unit, noise, config.temperature)[0]
-
-    def _states(self, codes: Tensor, hidden_mask: Tensor, condition: Condition, is_padding: Tensor) -> Tensor:
-        return self.trunk(self.visible_input(codes, hidden_mask), hidden_mask, condition, is_padding)
 
 
 def _in_latent_units(mean: Tensor, scale: Tensor, unit: Tensor, noise: Tensor, temperature: float) -> Tensor:

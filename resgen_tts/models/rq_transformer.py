@@ -63,7 +63,7 @@ class RqTransformer(FrameByFrame):
         rng: Rng,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean cross-entropy of all codes of the target frames, each given all codes before it, in nats."""
-        condition = self.trunk.conditioning.drop(condition, rng)
+        condition, _, _ = self.shown(condition, is_target, is_padding, rng)
         states = self.states(codes[:, :-1], condition)[is_target]
         wanted = codes[is_target]
         sums = self.code_space.embed(wanted[None, :, :-1])[0].cumsum(1) / self.total_scale

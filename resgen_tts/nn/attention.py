@@ -1,4 +1,4 @@
-"""Self-attention with rotary positions, over a whole sequence or continued behind a cache."""
+"""Attention: of a sequence over itself, with rotary positions and continued behind a cache, or over a text memory."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -43,14 +43,16 @@ class SelfAttention(nn.Module):
         self,
         x: Float[Tensor, "B T O"],
         angles: Float[Tensor, "T R"],
-        is_padding: Bool[Tensor, "B T"] | None,
+        allowed: Bool[Tensor, "B 1 Q S"] | None,
         cache: list[KeyValueCache] | None = None,
         start: int = 0,
         room: int = 0,
     ) -> Float[Tensor, "B T O"]:
-        """Attend; ``is_padding`` None means that there is none, which lets the faster kernels run.
+        """Attend; ``allowed`` None means that everything may be seen, which lets the faster kernels run.
 
         Args:
+            allowed: which keys each of Q = T or 1 (all alike) queries may see, those of the cache first; not for a
+                causal network.
             cache: an empty list or one holding this layer's cache, of ``room`` frames in all, ``start`` of them full.
         """
         batch, frames, width = x.shape
@@ -60,12 +62,39 @@ class SelfAttention(nn.Module):
             if not cache:
                 cache.append(KeyValueCache(k, room))
             k, v = cache[0].extend(k, v, start)
-        allowed, is_causal = None, False
+        is_causal = False
         if self.causal and start == 0:
             is_causal = frames > 1
         elif self.causal and frames > 1:
             allowed = torch.ones(frames, start + frames, dtype=torch.bool, device=x.device).tril(start)
-        elif is_padding is not None and not self.causal:
-            allowed = ~is_padding[:, None, None, :]
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=is_causal)
+        return self.project_out(mixed.transpose(1, 2).reshape(batch, frames, width))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of a sequence over the features of a text; padded symbols are never looked at.
+
+    Positions are in what it is given: a symbol's index and a frame's do not count the same thing, so that their
+    distance, which rotary angles would show, means nothing.
+
+    Args:
+        memory_width: channels of the text's features.
+    """
+
+    def __init__(self, width: int, heads: int, memory_width: int):
+        super().__init__()
+        self.heads = heads
+        self.project_query = nn.Linear(width, width)
+        self.project_memory = nn.Linear(memory_width, 2 * width)
+        self.project_out = nn.Linear(width, width)
+
+    def forward(
+        self, x: Float[Tensor, "B T O"], memory: Float[Tensor, "B N F"], is_padding: Bool[Tensor, "B N"]
+    ) -> Float[Tensor, "B T O"]:
+        """Attend; every item has at least one symbol that is not padding."""
+        batch, frames, width = x.shape
+        q = self.project_query(x).view(batch, frames, self.heads, -1).transpose(1, 2)
+        k, v = self.project_memory(memory).view(batch, memory.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        allowed = ~is_padding[:, None, None, :]
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
         return self.project_out(mixed.transpose(1, 2).reshape(batch, frames, width))

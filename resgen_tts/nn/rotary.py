@@ -31,6 +31,12 @@ def rotate(vectors: Float[Tensor, "B H T E"], angles: Float[Tensor, "T R"]) -> F
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
-def sinusoids(angles: Float[Tensor, "T R"]) -> Float[Tensor, "T O"]:
+def places(place: Float[Tensor, "*shape"], channels: int, highest: float = 200.0) -> Float[Tensor, "*shape R"]:
+    """Angles of relative places in -1..1, R = channels / 2: from ``highest`` radians for a whole down to one radian."""
+    share = torch.arange(0, channels, 2, device=place.device, dtype=torch.float32) / channels
+    return place[..., None] * highest ** (1 - share)
+
+
+def sinusoids(angles: Float[Tensor, "*shape R"]) -> Float[Tensor, "*shape O"]:
     """Sines and cosines of each position's angles, O = 2 R: an absolute position to be added to an input."""
     return torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -48,27 +48,28 @@ class SpeechGenerator(nn.Module):
         durations: Int[Tensor, "B N"],
         mel: Float[Tensor, "B T M"],
         rng: torch.Generator,
+        text_features: Float[Tensor, "B N G"] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Training loss and its parts; the first ``num_prompt`` code frames of each item are a visible prompt.
 
         The aligner goes on learning beside the generator, under the alignment it was frozen with: its features may move
         towards what the generator needs and still align a prompt at inference.
         """
-        features = self.aligner.encode(symbols, num_symbols)
+        encoded = self.aligner.encode(symbols, num_symbols, text_features)
         is_padding = padding_mask(num_codes, codes.shape[1])
         is_target = ~is_padding & padding_mask(num_prompt, codes.shape[1])
-        condition = self.condition(features, durations, codes.shape[1])
+        condition = self.condition(encoded, durations, codes.shape[1])
         loss, logs = self.generator.loss(codes, is_target, is_padding, condition, rng)
         num_frames = num_codes * self.config.frames_per_code
-        align, duration = self.aligner.losses(features, num_symbols, durations, mel, num_frames)
+        align, duration = self.aligner.losses(encoded, symbols, num_symbols, durations, mel, num_frames)
         logs |= {"generator": loss.detach(), "align": align.detach(), "duration": duration.detach()}
         return loss + align + duration, logs
 
     def condition(
-        self, features: Float[Tensor, "B N F"], durations: Int[Tensor, "B N"], num_codes: int
+        self, encoded: Float[Tensor, "B N F"], durations: Int[Tensor, "B N"], num_codes: int
     ) -> Float[Tensor, "B L G"]:
         """Aligned text at the code rate."""
-        expanded = expand(features, durations, num_codes * self.config.frames_per_code)
+        expanded = expand(encoded, durations, num_codes * self.config.frames_per_code)
         return self.to_code_rate(expanded.mT).mT
 
 

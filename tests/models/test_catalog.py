@@ -16,7 +16,10 @@ def millions(name: str, space: CodeSpace) -> float:
     return sum(parameter.numel() for parameter in model.parameters()) / 1e6
 
 
-@pytest.mark.parametrize(("name", "low", "high"), [("mini", 4, 9), ("small", 15, 30), ("paper", 440, 560)])
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("mini", 4, 9), ("small", 15, 30), ("paper", 440, 560), ("mini_cross", 6, 12), ("paper_cross", 600, 760)],
+)
 def test_speech_sizes(name, low, high):
     assert low < millions(name, CodeSpace(torch.empty(32, 1024, 512), torch.empty(32))) < high
 

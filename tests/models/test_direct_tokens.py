@@ -149,7 +149,7 @@ def test_guidance_at_zero_is_the_null():
 def test_guidance_is_refused_where_it_makes_no_sense():
     model, codes, condition = toy_model(DIRECT)
     for bad in ({"guidance_on": "density"}, {"guidance_null": "levels"}):
-        with pytest.raises(ConfigError, match="null condition, on hidden, or on components, weights or outputs"):
+        with pytest.raises(ConfigError, match="null condition, prompt or both, on hidden, or on components, weights"):
             model.generate(codes, *masks(), condition, SamplerConfig(guidance_end=2.0, **bad), rng())
     model, codes, condition = toy_model(replace(DIRECT, condition_dropout=0.0))
     with pytest.raises(ConfigError, match="condition_dropout"):

@@ -8,6 +8,7 @@ from torch.nn.functional import pad
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.core.sampler_config import SamplerConfig
+from resgen_tts.models.conditioning import TextMemory, place_in_parts
 from tests.models.toys import (
     AR_RESGEN,
     DEPTH,
@@ -68,6 +69,30 @@ def test_states_through_the_cache_equal_the_whole_pass(config, prompt, grid_widt
         for frame in range(prompt, FRAMES):
             torch.testing.assert_close(state, whole[:, frame], atol=1e-5, rtol=1e-5)
             state = advance(codes[:, frame : frame + 1], frame) if frame + 1 < FRAMES else None
+
+
+@both_schemes
+def test_a_text_is_attended_to_through_the_cache_as_in_the_whole_pass(config):
+    model, codes, _ = toy_model(replace(config, condition_dim=0, cross_dim=6))
+    memory = TextMemory(
+        features=torch.randn(8, 5, 6, generator=rng(3)),
+        is_padding=torch.zeros(8, 5, dtype=torch.bool),
+        symbol_place=place_in_parts(torch.full((8,), 5), torch.full((8,), 2), 5),
+        frame_place=place_in_parts(torch.full((8,), FRAMES), torch.full((8,), 1), FRAMES),
+    )
+    with torch.no_grad():
+        whole = model.states(codes[:, :-1], memory)
+        advance = model.advance_by_cache(FRAMES, memory, is_guided=False)
+        for frame in range(FRAMES):
+            state = advance(codes[:, frame - 1 : frame] if frame else codes[:, :0], max(frame - 1, 0))
+            torch.testing.assert_close(state, whole[:, frame], atol=1e-5, rtol=1e-5)
+    make_null_matter(model)
+    is_target, is_padding = masks()
+    made = [
+        model.generate(codes, is_target, is_padding, memory, replace(LIKELIEST, guidance_end=weight), rng())
+        for weight in (1.0, 9.0)
+    ]
+    assert not torch.equal(*made)
 
 
 @both_schemes

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from resgen_tts.nn.attention import CrossAttention
 from resgen_tts.nn.code_embedding import CodeEmbedding
-from resgen_tts.nn.rotary import rotary_angles, rotate, sinusoids
+from resgen_tts.nn.rotary import places, rotary_angles, rotate, sinusoids
 from resgen_tts.nn.transformer import Cache, Transformer
 
 
@@ -84,3 +85,54 @@ def test_a_shared_condition_starts_neutral_and_then_moves_every_block():
     plain = seeded(lambda: Transformer(16, 2, 2)).eval()
     plain.load_state_dict(model.state_dict(), strict=False)
     torch.testing.assert_close(model(x, None, torch.zeros(1, 16)), plain(x), atol=1e-6, rtol=1e-5)
+
+
+def test_cross_attention_is_the_plain_formula_one_query_and_head_at_a_time():
+    layer = seeded(lambda: CrossAttention(8, 2, 6))
+    rng = torch.Generator().manual_seed(1)
+    x, memory = torch.randn(2, 3, 8, generator=rng), torch.randn(2, 5, 6, generator=rng)
+    is_padding = torch.tensor([[False] * 5, [False, True, False, True, True]])
+    queries, (keys, values) = layer.project_query(x), layer.project_memory(memory).chunk(2, dim=-1)
+    wanted = torch.zeros(2, 3, 8)
+    for item in range(2):
+        seen = [n for n in range(5) if not is_padding[item, n]]
+        for frame in range(3):
+            for head in (slice(0, 4), slice(4, 8)):
+                scores = torch.stack([queries[item, frame, head] @ keys[item, n, head] / 4**0.5 for n in seen])
+                for weight, n in zip(scores.softmax(0), seen, strict=True):
+                    wanted[item, frame, head] += weight * values[item, n, head]
+    torch.testing.assert_close(layer(x, memory, is_padding), layer.project_out(wanted), atol=1e-6, rtol=1e-5)
+
+
+def test_a_padded_batch_with_texts_equals_its_items_and_hears_no_padding():
+    model = seeded(lambda: Transformer(16, 2, 2, memory_width=6)).eval()
+    rng = torch.Generator().manual_seed(1)
+    x, text = torch.randn(2, 7, 16, generator=rng), torch.randn(2, 5, 6, generator=rng)
+    is_padding = torch.tensor([[False] * 7, [False] * 4 + [True] * 3])
+    text_padding = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
+    both = model(x, is_padding, memory=(text, text_padding))
+    alone = model(x[1:, :4], memory=(text[1:, :3], text_padding[1:, :3]))
+    torch.testing.assert_close(both[1, :4], alone[0], atol=1e-5, rtol=1e-4)
+    text.requires_grad_()
+    model(x, is_padding, memory=(text, text_padding))[:, 0, 0].sum().backward()
+    assert torch.equal(text.grad.abs().sum(-1) > 0, ~text_padding)
+
+
+def test_without_a_text_nothing_is_added():
+    plain, with_text = (seeded(lambda w=w: Transformer(16, 2, 2, memory_width=w)) for w in (0, 6))
+    assert not any("cross" in name for name in plain.state_dict())
+    more = set(with_text.state_dict()) - set(plain.state_dict())
+    assert more and all("cross" in name for name in more)
+    with pytest.raises(AssertionError, match="text memory"):
+        plain(torch.zeros(1, 3, 16), memory=(torch.zeros(1, 2, 6), torch.zeros(1, 2, dtype=torch.bool)))
+
+
+def test_relative_places_are_near_where_their_sines_are_near():
+    place = torch.linspace(-1, 1, 41)
+    coded = sinusoids(places(place, 32))
+    products = coded @ coded.T
+    assert (products.diagonal() >= products.amax(1) - 1e-4).all()
+    nearest = products.diagonal(1)
+    assert all((nearest > products.diagonal(shift).mean()).all() for shift in (8, 20, 40))
+    rates = places(torch.tensor([1.0]), 8, highest=81.0)[0]
+    torch.testing.assert_close(rates, torch.tensor([81.0, 27.0, 9.0, 3.0]))

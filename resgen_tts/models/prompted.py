@@ -1,0 +1,62 @@
+"""The trunk over prompt and target at sampling, the prompt's keys and values computed once where they do not change."""
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from resgen_tts.models.conditioning import Condition, at_frames
+from resgen_tts.models.trunk import CodeGenerator
+from resgen_tts.nn.transformer import Cache
+
+
+class PromptedTrunk:
+    """Hidden states of partly visible codes, for all steps of one utterance.
+
+    With ``prompt_attention`` "own" the frames that are prompt in all items pass through the network at the first step
+    and then no more: neither their codes nor what they attend to change (method 13.8). Texts that are attended to stay
+    the same, too.
+
+    Args:
+        model: a scheme that is not causal.
+        is_target: frames to generate.
+        is_padding: frames behind the end of their item.
+    """
+
+    def __init__(self, model: CodeGenerator, is_target: Bool[Tensor, "B T"], is_padding: Bool[Tensor, "B T"]):
+        self.model, self.is_target, self.is_padding = model, is_target, is_padding
+        self.is_prompt = ~is_target & ~is_padding
+        self.num_kept = int(self.is_prompt.all(0).cumprod(0).sum()) if model.config.prompt_attention == "own" else 0
+        self.longest = int(self.is_prompt.any(0).nonzero().amax()) + 1 if self.num_kept else 0
+        self.caches: dict[int, Cache] = {}  # by items in a pass: a guided one has its null beside it
+
+    def __call__(
+        self,
+        codes: Int[Tensor, "G T D"],
+        hidden_mask: Bool[Tensor, "G T D"],
+        condition: Condition,
+        is_padding: Bool[Tensor, "G T"],
+    ) -> Float[Tensor, "G T O"]:
+        """States of all frames, of the items once or several times over; those of kept prompt frames are zeros.
+
+        Args:
+            is_padding: frames that are not to be seen. Passes with the same number of items must agree on it, and on
+                the codes and the condition of the frames that are kept.
+        """
+        model, kept, frames, cache = self.model, self.num_kept, codes.shape[1], None
+        is_prompt = self.is_prompt.repeat(len(codes) // len(self.is_prompt), 1) & ~is_padding
+
+        def states(first: int, end: int) -> Float[Tensor, "G n O"]:
+            shown, hidden = codes[:, first:end], hidden_mask[:, first:end]
+            return model.trunk(
+                model.visible_input(shown, hidden), hidden, at_frames(condition, first, end), is_padding[:, :end],
+                cache, is_prompt[:, :end],
+            )  # fmt: skip
+
+        if kept:
+            cache = self.caches.get(len(codes))
+            if cache is None:
+                cache = self.caches[len(codes)] = model.trunk.new_cache(frames)
+                # The rest of longer prompts is heard by what is kept; the steps overwrite its own keys and values.
+                states(0, self.longest)
+                cache.length, cache.grows = kept, False
+        return F.pad(states(kept, frames), (0, 0, kept, 0))
