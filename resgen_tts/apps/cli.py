@@ -8,12 +8,14 @@ import traceback
 VERBS: dict[str, tuple[str, str, str]] = {
     # verb: module under apps, function, one line of help. A function that takes `arguments` parses them itself.
     "synth": ("synth", "synth", "speak a text in the voice of a reference recording"),
+    "voice": ("voice", "voice", "keep reference recordings as voices, list and remove them"),
     "text": ("text", "prepare_text", "normalise transcripts and collect the symbol inventory"),
     "train": ("train", "main", "train one part of the system"),
     "encode": ("file_codes", "encode_main", "turn a recording into codes, or a corpus into shards of codes"),
     "decode": ("file_codes", "decode_main", "turn a recording's codes back into sound"),
     "encode-images": ("encode_images", "encode_images", "turn pictures into codes"),
     "align": ("encode", "align", "add durations to encoded shards"),
+    "score-alignment": ("score_alignment", "main", "measure an aligner's borders of words against known ones"),
     "synthesize-list": ("synthesize", "synthesize_list", "speak all items of an evaluation"),
     "score": ("score", "main", "score an evaluation's waves"),
     "score-tokenizer": ("score_tokenizer", "main", "score a tokenizer's copies of recordings, depth by depth"),
@@ -21,7 +23,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "bench": ("bench", "main", "measure the schemes of generating codes beside one another"),
     "export": ("export", "export", "put the trained parts into one folder"),
 }
-_OWN_PARSERS = {"synth", "train", "encode", "decode", "score", "score-tokenizer", "bench"}
+_OWN_PARSERS = {"synth", "train", "encode", "decode", "score", "score-alignment", "score-tokenizer", "voice", "bench"}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,6 +9,8 @@ from pathlib import Path
 from resgen_tts.common.errors import DataError, ResGenError
 from resgen_tts.common.run_dir import commit_hash, hardware_line, sha256_file, write_json, write_text
 from resgen_tts.core.sampler_config import SamplerConfig
+from resgen_tts.speech.length import LengthConfig
+from resgen_tts.speech.reference import ReferenceConfig
 
 
 def synthesize_list(
@@ -18,6 +20,8 @@ def synthesize_list(
     generator: Path,
     output: Path,
     sampler: SamplerConfig = SamplerConfig(),  # noqa: B008 (frozen)
+    reference: ReferenceConfig = ReferenceConfig(),  # noqa: B008 (frozen)
+    length: LengthConfig = LengthConfig(),  # noqa: B008 (frozen)
     limit: int | None = None,
     seed: int = 0,
     threads: int = 0,
@@ -34,6 +38,8 @@ def synthesize_list(
         generator: trained generator.
         output: folder of waves, requests.jsonl and run.json.
         sampler: how codes are revealed.
+        reference: what is done to a prompt before it becomes codes.
+        length: how long the speech becomes.
         limit: only the first items.
         seed: of the sampler; every item has its own stream.
         threads: CPU threads; 0 leaves torch's choice.
@@ -60,7 +66,8 @@ def synthesize_list(
         }
         for name, (folder, module) in parts.items()
     }
-    settings = {"seed": seed, "sampler": vars(sampler), "models": models, "limit": limit}
+    configs = {"sampler": sampler, "reference": reference, "length": length}
+    settings = {"seed": seed, **{name: vars(one) for name, one in configs.items()}, "models": models, "limit": limit}
     output = Path(output)
     _refuse_other_settings(output / "run.json", settings)
     write_json(
@@ -78,9 +85,8 @@ def synthesize_list(
         done = output / "items" / f"{item['id']}.json"
         if not done.is_file():
             try:
-                write_json(
-                    done, _synthesize_item(system, sampler, cuts, item, output, seed_of(seed, item["id"]) % 2**31)
-                )
+                row = _synthesize_item(system, configs, cuts, item, output, seed_of(seed, item["id"]) % 2**31)
+                write_json(done, row)
             except ResGenError as error:
                 failed[item["id"]] = str(error)
                 continue
@@ -93,14 +99,14 @@ def synthesize_list(
         raise DataError(f"{len(failed)} items could not be spoken: {listed}")
 
 
-def _synthesize_item(system, sampler, cuts: dict, item: dict, output: Path, seed: int) -> dict:
+def _synthesize_item(system, configs: dict, cuts: dict, item: dict, output: Path, seed: int) -> dict:
     from resgen_tts.speech.audio_io import save_wav
 
     rate = system.tokenizer.sample_rate
     prompt, target = (cuts[item[name]].load_audio()[0] for name in ("prompt", "target"))
     started = time.perf_counter()
-    voice = system.voice(prompt, item["prompt_text"])
-    spoken = system(item["text"], voice, seed=seed, sampler=sampler)
+    voice = system.voice(prompt, item["prompt_text"], reference=configs["reference"])
+    spoken = system(item["text"], voice, seed=seed, sampler=configs["sampler"], length=configs["length"])
     seconds = time.perf_counter() - started
     waves = {
         "prompt": prompt,

@@ -1,69 +1,63 @@
 """Text and a voice to a wave: the second walk through the house."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from resgen_tts.common.errors import ConfigError, TextError
+from resgen_tts.common.errors import ConfigError, ResGenError, TextError
+from resgen_tts.common.lengths import pad_stack, padding_mask
 from resgen_tts.common.randomness import generator as named_generator
 from resgen_tts.core.reveal import RevealState
 from resgen_tts.core.sampler_config import SamplerConfig
-from resgen_tts.speech.generator import SpeechGenerator, fill_last_symbol
+from resgen_tts.speech.cross_generator import CrossGenerator
+from resgen_tts.speech.generator import SpeechGenerator
+from resgen_tts.speech.layout import Layout, lay_out
+from resgen_tts.speech.length import LengthConfig
+from resgen_tts.speech.long_text import LongTextConfig
+from resgen_tts.speech.narration import LONGEST_SECONDS, ChunkJob, MadeChunk, Narration, Rates, SpeechRequest
 from resgen_tts.speech.prompt import Voice, make_voice
-from resgen_tts.speech.text.normalize import normalize
-from resgen_tts.speech.text.symbols import Inventory, to_symbols
+from resgen_tts.speech.reference import ReferenceConfig
+from resgen_tts.speech.result import Speech, SpeechChunk
+from resgen_tts.speech.text.units import EncodedText, TextUnits
 from resgen_tts.tokenizers.mel_tokenizer import MelTokenizer
 
-LONGEST_SECONDS = 40.0  # of prompt and target together
+AUDIO_TOLERANCE = 1e-3
+"""Of full scale: how far audio may differ between a request alone and the same one in a batch, with equal codes.
 
-
-@dataclass(frozen=True)
-class Speech:
-    """What a synthesis gives back."""
-
-    audio: Float[np.ndarray, " N"]  # float32, mono
-    sample_rate: int
-    mel: Float[np.ndarray, "T M"]
-    codes: Int[np.ndarray, "L D"]
-    text: str
-    normalized_text: str
-    phonemes: tuple[str, ...]
-    seed: int
-    timings: dict[str, float]  # seconds per part
-    warnings: tuple[str, ...]
-    trace: tuple[Int[np.ndarray, "L D"], ...] = field(default=())  # hidden slots before each step, where asked for
-
-    @property
-    def seconds(self) -> float:
-        """Length of the audio."""
-        return len(self.audio) / self.sample_rate
+Codes are equal but where sums of products, made in another order, turn a draw that lies on a border. Drawn from all
+components (top_p 1) that is as rare as rounding is fine; a nucleus among nearly equal components, as of a model that
+knows little yet, magnifies it to some draws in a thousand. What is drawn instead is as likely."""
 
 
 class Synthesizer(nn.Module):
-    """Tokenizer, generator and text inventory of one trained system."""
+    """Tokenizer, generator and text units of one trained system."""
 
-    def __init__(self, tokenizer: MelTokenizer, generator: SpeechGenerator, inventory: Inventory):
+    def __init__(self, tokenizer: MelTokenizer, generator: SpeechGenerator | CrossGenerator, units: TextUnits):
         super().__init__()
         space, mine = tokenizer.code_space, generator.generator.code_space
         if space.codebooks.shape != mine.codebooks.shape or not torch.equal(space.codebooks, mine.codebooks):
             raise ConfigError("the generator was trained on the codes of another tokenizer; retrain it or swap back")
-        self.tokenizer, self.generator, self.inventory = tokenizer, generator, inventory
+        self.tokenizer, self.generator, self.units = tokenizer, generator, units
+        per_code = generator.config.frames_per_code
+        self.rates = Rates(
+            tokenizer.sample_rate, tokenizer.frame_rate_hz, tokenizer.hop_samples // per_code, tokenizer.hop_samples
+        )
         self.eval().requires_grad_(False)
 
-    def voice(self, wave: Float[np.ndarray, " N"], text: str, warnings: tuple[str, ...] = ()) -> Voice:
+    def voice(
+        self,
+        wave: Float[np.ndarray, " N"],
+        text: str,
+        warnings: tuple[str, ...] = (),
+        reference: ReferenceConfig | None = None,
+    ) -> Voice:
         """A reference recording (at the model's rate) and its transcript as a voice."""
-        spoken = normalize(text)
-        (symbols,) = to_symbols([spoken.text], self.inventory.units)
-        numbers, unknown = self.inventory.encode(symbols)
-        notes = (*warnings, *spoken.warnings, *unknown)
-        return make_voice(self.tokenizer, self.generator, torch.from_numpy(wave), spoken.text, numbers, notes)
+        return make_voice(self.tokenizer, self.generator, self.units, wave, text, reference, warnings)
 
-    @torch.inference_mode()
     def __call__(
         self,
         text: str,
@@ -71,79 +65,84 @@ class Synthesizer(nn.Module):
         *,
         seed: int,
         sampler: SamplerConfig,
-        speed: float = 1.0,
-        duration_seconds: float | None = None,
+        length: LengthConfig = LengthConfig(),  # noqa: B008 (frozen)
+        long_text: LongTextConfig = LongTextConfig(),  # noqa: B008 (frozen)
         keep_trace: bool = False,
+        on_chunk: Callable[[SpeechChunk], bool | None] | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
     ) -> Speech:
-        """Speak ``text`` in ``voice``.
+        """Speak ``text`` in ``voice``; a long text chunk by chunk.
 
         Args:
             seed: all randomness of this utterance.
-            speed: 2.0 is twice as fast as the reference.
-            duration_seconds: length of the result, in place of ``speed``.
+            length: speed, or how long the result shall last.
+            long_text: chunks and how they are joined.
             keep_trace: keep which codes were hidden at each step.
+            on_chunk: called with each chunk; where it returns False, nothing more is spoken, and the result says so.
+            is_cancelled: asked before every step of the generator; True ends the call with an error.
         Raises:
-            TextError: TEXT_TOO_LONG where prompt and target exceed the model's span.
+            TextError: TEXT_TOO_LONG where the voice and one chunk exceed the model's span.
+            ResGenError: STOPPED, where it was cancelled.
         """
-        if not 0.25 <= speed <= 4:
-            raise ConfigError(f"speed must be between 0.25 and 4, got {speed}")
-        if duration_seconds is not None and not duration_seconds > 0:
-            raise ConfigError(f"the duration must be positive, got {duration_seconds} s")
-        started = time.perf_counter()
-        spoken = normalize(text)
-        (symbols,) = to_symbols([spoken.text], self.inventory.units)
-        numbers, unknown = self.inventory.encode(symbols)
-        timings = {"text": time.perf_counter() - started}
-
-        joined = torch.cat([voice.symbols, torch.tensor(numbers)])[None]
-        count = torch.tensor([joined.shape[1]])
-        features = self.generator.aligner.encode(joined, count)
-        expected = self.generator.aligner.log_durations(features)[0, len(voice.symbols) :].expm1().clamp_min(1)
-        durations = self._durations(expected, voice.rate / speed, duration_seconds)
-        per_code = self.generator.config.frames_per_code
-        joined_durations = torch.cat([voice.durations, durations])[None]
-        joined_durations = fill_last_symbol(joined_durations, count, per_code)
-        num_prompt, num_codes = len(voice.codes), int(joined_durations.sum()) // per_code
-        if num_codes / self.tokenizer.frame_rate_hz > LONGEST_SECONDS:
-            raise TextError(
-                f"the text would last {(num_codes - num_prompt) / self.tokenizer.frame_rate_hz:.0f} s; reference and "
-                f"text together may last {LONGEST_SECONDS:.0f} s.",
-                code="TEXT_TOO_LONG",
-                hint="Speak it in shorter parts.",
+        narration = self._narration(
+            SpeechRequest(
+                text=text, voice=voice, seed=seed, sampler=sampler, length=length, long_text=long_text,
+                keep_trace=keep_trace,
             )
-        condition = self.generator.condition(features, joined_durations, num_codes)
-        codes = torch.zeros(1, num_codes, voice.codes.shape[1], dtype=torch.long)
-        codes[0, :num_prompt] = voice.codes
-        is_target = (torch.arange(num_codes) >= num_prompt)[None]
-        trace: list[np.ndarray] = []
-        timings["alignment"] = time.perf_counter() - started - timings["text"]
-        mark = time.perf_counter()
-        codes = self.generator.generator.generate(
-            codes, is_target, torch.zeros_like(is_target), condition, sampler, named_generator(seed, "sample"),
-            _recorder(trace, num_prompt) if keep_trace else None,
         )  # fmt: skip
-        timings["generator"] = time.perf_counter() - mark
-        mark = time.perf_counter()
-        mel, wave = self._decode(codes[:, num_prompt:])
-        timings["decode"] = time.perf_counter() - mark
-        timings["total"] = time.perf_counter() - started
-        notes = (*voice.warnings, *spoken.warnings, *unknown)
-        seconds = len(wave) / self.tokenizer.sample_rate
-        if duration_seconds is not None and abs(seconds - duration_seconds) > 1 / self.tokenizer.frame_rate_hz:
-            notes += (f"DURATION_CHANGED: {duration_seconds:.2f} s were asked for, the text takes {seconds:.2f} s",)
-        return Speech(
-            audio=wave.numpy(),
-            sample_rate=self.tokenizer.sample_rate,
-            mel=mel.numpy(),
-            codes=codes[0, num_prompt:].numpy(),
-            text=text,
-            normalized_text=spoken.text,
-            phonemes=tuple(symbols),
-            seed=seed,
-            timings=timings,
-            warnings=notes,
-            trace=tuple(trace),
-        )
+        chunks: list[SpeechChunk] = []
+        notes: tuple[str, ...] = ()
+        for _, chunk in self._speak_all([narration], long_text.batch_size, is_cancelled):
+            chunks.append(chunk)
+            if on_chunk is not None and on_chunk(chunk) is False and not narration.is_finished:
+                notes = (f"SPEECH_STOPPED: {len(chunks)} of {chunk.num_chunks} chunks were spoken",)
+                break
+        return narration.whole(chunks, notes)
+
+    def stream(
+        self,
+        text: str,
+        voice: Voice,
+        *,
+        seed: int,
+        sampler: SamplerConfig,
+        length: LengthConfig = LengthConfig(),  # noqa: B008 (frozen)
+        long_text: LongTextConfig = LongTextConfig(),  # noqa: B008 (frozen)
+        keep_trace: bool = False,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[SpeechChunk]:
+        """The same chunk after chunk, with the memory of one batch of chunks: the samples are those of a call.
+
+        The text is looked at before this returns; closing the iterator ends the work.
+        """
+        request = SpeechRequest(
+            text=text, voice=voice, seed=seed, sampler=sampler, length=length, long_text=long_text,
+            keep_trace=keep_trace,
+        )  # fmt: skip
+        spoken = self._speak_all([self._narration(request)], long_text.batch_size, is_cancelled)
+        return (chunk for _, chunk in spoken)
+
+    def speak_batch(
+        self,
+        requests: Sequence[SpeechRequest],
+        batch_size: int = 8,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> list[Speech]:
+        """Several requests, ``batch_size`` chunks of any of them in one call of the generator.
+
+        Each result is that of the request alone within :data:`AUDIO_TOLERANCE`. An error of one ends all.
+        """
+        narrations = [self._narration(request) for request in requests]
+        chunks: dict[int, list[SpeechChunk]] = {id(narration): [] for narration in narrations}
+        for narration, chunk in self._speak_all(narrations, batch_size, is_cancelled):
+            chunks[id(narration)].append(chunk)
+        return [narration.whole(chunks[id(narration)]) for narration in narrations]
+
+    @torch.inference_mode()
+    def decode(self, codes: Int[Tensor, "L D"]) -> Float[np.ndarray, " N"]:
+        """The wave of codes, e.g. of a voice."""
+        (_,), (wave,) = self._decode([codes])
+        return wave
 
     @torch.inference_mode()
     def resynthesize(self, wave: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
@@ -153,25 +152,125 @@ class Synthesizer(nn.Module):
         decoded, _ = self.tokenizer.decode(codes, lengths)
         return decoded[0, : len(wave)].numpy()
 
-    def _durations(self, expected: Tensor, factor: float, duration_seconds: float | None) -> Int[Tensor, " N"]:
-        """Whole mel frames per symbol, at least one each; rounding errors do not add up."""
-        if duration_seconds is None:
-            scaled = expected * factor
-        else:
-            mel = self.tokenizer.mel_vae.config.mel
-            scaled = expected * (duration_seconds * mel.frame_rate_hz / float(expected.sum()))
-        borders = scaled.clamp_min(1).cumsum(0).round().long()
-        return borders.diff(prepend=torch.zeros(1, dtype=torch.long)).clamp_min(1)
+    def _narration(self, request: SpeechRequest) -> Narration:
+        narration = Narration(request, self.rates, self.units.warnings)
+        if narration.shares_duration:
+            narration.share(self._natural_seconds(narration.measured_jobs(), request.long_text.batch_size))
+        return narration
 
-    def _decode(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Mel and wave of the target's codes alone: in training, too, they were encoded from their own beginning."""
-        lengths = torch.tensor([codes.shape[1]])
-        mel, _ = self.tokenizer.decode_mel(codes, lengths)
-        return mel[0], self.tokenizer.vocoder(mel)[0]
+    def _speak_all(
+        self, narrations: list[Narration], batch_size: int, is_cancelled: Callable[[], bool] | None
+    ) -> Iterator[tuple[Narration, SpeechChunk]]:
+        """Batches of chunks, taken from the narrations in turn, until all are spoken."""
+        while waiting := [narration for narration in narrations if not narration.is_finished]:
+            sampler = waiting[0].request.sampler  # one call of the generator has one
+            batch: list[tuple[Narration, ChunkJob]] = []
+            for narration in waiting:
+                if narration.request.sampler == sampler:
+                    batch += [(narration, job) for job in narration.jobs(batch_size - len(batch))]
+            made = self._speak([job for _, job in batch], sampler, is_cancelled)
+            for (narration, job), one in zip(batch, made, strict=True):
+                narration.timings.setdefault("first_audio", time.perf_counter() - narration.started)
+                chunk = narration.take(job, one)
+                narration.timings["total"] = time.perf_counter() - narration.started
+                yield narration, chunk
+
+    @torch.inference_mode()
+    def _speak(
+        self, jobs: list[ChunkJob], sampler: SamplerConfig, is_cancelled: Callable[[], bool] | None
+    ) -> list[MadeChunk]:
+        """One call of the generator; an item's numbers depend on its own seed alone."""
+        marks = [time.perf_counter()]
+        texts, layout = self._lay_out(jobs)
+        self._check_span(jobs, layout)
+        marks.append(time.perf_counter())
+        codes = layout.num_codes.new_zeros(len(jobs), int(layout.num_codes.max()), self.tokenizer.code_space.depth)
+        for row, job in zip(codes, jobs, strict=True):
+            row[: len(job.voice.codes)] = job.voice.codes
+        recorder = _Recorder(layout, [job.keep_trace for job in jobs], is_cancelled)
+        rngs = [named_generator(job.seed, "sample", job.number) for job in jobs]
+        codes = self.generator.generator.generate(
+            codes, layout.is_target, layout.is_padding, layout.condition, sampler, rngs, recorder
+        )
+        own = [row[led:end].cpu() for row, led, end in zip(codes, layout.num_prompt, layout.num_codes, strict=True)]
+        marks.append(time.perf_counter())
+        mels, waves = self._decode(own)
+        marks.append(time.perf_counter())
+        spent = [seconds / len(jobs) for seconds in np.diff(marks)]
+        timings = dict(zip(("alignment", "generator", "decode"), map(float, spent), strict=True))
+        return [
+            MadeChunk(
+                wave=waves[item],
+                mel=mels[item],
+                codes=own[item],
+                encoded=texts[item],
+                durations=None if layout.durations is None else layout.durations[item],
+                notes=layout.notes[item],
+                timings=timings,
+                trace=tuple(recorder.traces[item]),
+            )
+            for item in range(len(jobs))
+        ]
+
+    def _lay_out(self, jobs: list[ChunkJob]) -> tuple[list[EncodedText], Layout]:
+        texts = self.units.encode([job.text for job in jobs])
+        voices, lengths = [job.voice for job in jobs], [job.length for job in jobs]
+        rngs = [named_generator(job.seed, "length", job.number) for job in jobs]
+        layout = lay_out(self.generator, voices, texts, lengths, rngs, code_rate_hz=self.rates.code_rate_hz)
+        return texts, layout
+
+    @torch.inference_mode()
+    def _natural_seconds(self, jobs: list[ChunkJob], batch_size: int) -> list[float]:
+        """Seconds of speech of each chunk, its end silences left out, without speaking it."""
+        seconds = []
+        for first in range(0, len(jobs), batch_size):
+            batch = jobs[first : first + batch_size]
+            _, layout = self._lay_out(batch)
+            frames = (layout.num_codes - layout.num_prompt).tolist()
+            for item, job in enumerate(batch):
+                ends = job.length.opening_seconds + job.length.closing_seconds
+                if layout.durations is not None:
+                    ends = int(layout.durations[item][[0, -1]].sum()) * self.rates.mel_hop_samples
+                    ends /= self.rates.sample_rate
+                seconds.append(max(1e-3, frames[item] / self.rates.code_rate_hz - ends))
+        return seconds
+
+    def _check_span(self, jobs: list[ChunkJob], layout: Layout) -> None:
+        for job, led, end in zip(jobs, layout.num_prompt.tolist(), layout.num_codes.tolist(), strict=True):
+            if end / self.rates.code_rate_hz > LONGEST_SECONDS:
+                raise TextError(
+                    f"{job.text[:40]!r} would last {(end - led) / self.rates.code_rate_hz:.0f} s behind a reference of "
+                    f"{led / self.rates.code_rate_hz:.0f} s; together they may last {LONGEST_SECONDS:.0f} s.",
+                    code="TEXT_TOO_LONG",
+                    hint="Lower long_text.longest_characters, or take a shorter reference.",
+                )
+
+    def _decode(self, codes: list[Tensor]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Mels and waves of targets' codes alone: in training, too, they were encoded from their own beginning."""
+        device = self.tokenizer.code_space.codebooks.device
+        lengths = torch.tensor([len(row) for row in codes], device=device)
+        mel, frames = self.tokenizer.decode_mel(pad_stack(codes).to(device), lengths)
+        wave = self.tokenizer.vocoder(mel, padding_mask(frames, mel.shape[1]))
+        samples = lengths * self.rates.hop_samples
+        mels = [row[:size].cpu().numpy() for row, size in zip(mel, frames.tolist(), strict=True)]
+        return mels, [row[:size].cpu().numpy() for row, size in zip(wave, samples.tolist(), strict=True)]
 
 
-def _recorder(trace: list[np.ndarray], num_prompt: int) -> Callable[[RevealState], None]:
-    def record(state: RevealState) -> None:
-        trace.append(torch.where(state.hidden_mask[0, num_prompt:], -1, state.codes[0, num_prompt:]).numpy())
+class _Recorder:
+    """Called before every step: keeps what was hidden, and stops the work where that is asked for."""
 
-    return record
+    def __init__(self, layout: Layout, keeps: list[bool], is_cancelled: Callable[[], bool] | None):
+        self.spans = list(zip(layout.num_prompt.tolist(), layout.num_codes.tolist(), strict=True))
+        self.keeps, self.is_cancelled = keeps, is_cancelled
+        self.traces: list[list[np.ndarray]] = [[] for _ in keeps]
+
+    def __call__(self, state: RevealState) -> None:
+        if self.is_cancelled is not None and self.is_cancelled():
+            raise ResGenError("the synthesis was stopped.", code="STOPPED")
+        for item, (led, end) in enumerate(self.spans):
+            if self.keeps[item]:
+                hidden, codes = state.hidden_mask[item, led:end], state.codes[item, led:end]
+                now = torch.where(hidden, -1, codes).cpu().numpy()
+                # A step that reveals nothing in this item is none of its own, whatever its neighbours do.
+                if not self.traces[item] or not np.array_equal(now, self.traces[item][-1]):
+                    self.traces[item].append(now)

@@ -40,10 +40,14 @@ def arguments(experiment, corpus, *more):
 
 def test_the_configured_sampler_is_used_and_recorded(experiment, corpus, capsys):
     config = corpus / "synthesize.yaml"
-    config.write_text("sampler: {steps: 3, top_p: 0.25, temperature: 0.0}\n")
+    config.write_text(
+        "sampler: {steps: 3, top_p: 0.25, temperature: 0.0}\nreference: {trim: false, level_db: null}\n"
+        "length: {speed: 2.0}\n"
+    )
     assert main(arguments(experiment, corpus, "--config", str(config))) == 0
     run = json.loads((corpus / "synth" / "run.json").read_text())
     assert (run["sampler"]["steps"], run["sampler"]["top_p"], run["sampler"]["temperature"]) == (3, 0.25, 0.0)
+    assert (run["reference"]["trim"], run["reference"]["level_db"], run["length"]["speed"]) == (False, None, 2.0)
     rows = [json.loads(line) for line in (corpus / "synth" / "requests.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == ["a", "b"]
     assert all((corpus / "synth" / path).is_file() for row in rows for path in row["systems"].values())
@@ -51,8 +55,9 @@ def test_the_configured_sampler_is_used_and_recorded(experiment, corpus, capsys)
     before = {path: path.stat().st_mtime_ns for path in (corpus / "synth" / "wav").rglob("*.wav")}
     assert main(arguments(experiment, corpus, "--config", str(config))) == 0
     assert before == {path: path.stat().st_mtime_ns for path in (corpus / "synth" / "wav").rglob("*.wav")}
-    assert main(arguments(experiment, corpus, "--sampler.steps", "2")) == 2
-    assert "STALE_OUTPUT" in capsys.readouterr().err
+    for other in (["--sampler.steps", "2"], ["--length.speed", "1.0"], ["--reference.trim", "true"]):
+        assert main(arguments(experiment, corpus, "--config", str(config), *other)) == 2
+        assert "STALE_OUTPUT" in capsys.readouterr().err
 
 
 def test_griffin_lim_stands_in_by_name(experiment, corpus):

@@ -1,0 +1,58 @@
+"""A wave file that is written while it is spoken."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from resgen_tts.common.errors import AudioError
+from resgen_tts.speech.audio_io import shown_name
+
+
+class WavStream:
+    """Samples written so far; see :func:`open_wav_stream`."""
+
+    def __init__(self, file, name: str):
+        self._file, self._name = file, name
+        self.num_samples = 0
+
+    def write(self, samples: Float[np.ndarray, " N"]) -> None:
+        """Write the next samples as 16-bit PCM; those beyond [-1, 1] are clipped, as a player does.
+
+        Raises:
+            AudioError: AUDIO_NONFINITE.
+        """
+        if not np.isfinite(samples).all():
+            raise AudioError(f"{self._name} would hold NaN or infinity.", code="AUDIO_NONFINITE")
+        self._file.write(np.round(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16))
+        self.num_samples += len(samples)
+
+
+@contextlib.contextmanager
+def open_wav_stream(path: Path, sample_rate: int) -> Iterator[WavStream]:
+    """A mono WAV that appears under its name when it is complete: on an error or a stop nothing is left.
+
+    Raises:
+        AudioError: AUDIO_NO_SAMPLES, where nothing was written.
+    """
+    import soundfile
+
+    path = Path(path)
+    staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(staged, "wb") as raw:
+            with soundfile.SoundFile(
+                raw, "w", samplerate=sample_rate, channels=1, format="WAV", subtype="PCM_16"
+            ) as file:
+                stream = WavStream(file, shown_name(path))
+                yield stream
+            if not stream.num_samples:
+                raise AudioError(f"{shown_name(path)} would hold no samples.", code="AUDIO_NO_SAMPLES")
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.replace(staged, path)
+    finally:
+        staged.unlink(missing_ok=True)
