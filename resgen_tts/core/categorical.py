@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 _BELOW_ONE = 1 - 2**-53  # the largest double below 1
+_SECOND_HALF = 2.0**26  # what follows this many binary digits of a uniform number is a uniform number by itself
 
 
 def draw_index(
@@ -13,9 +14,10 @@ def draw_index(
     """Draw from the smallest set of the likeliest indices whose mass reaches ``top_p``.
 
     An index is in that set where all that are likelier weigh less than ``top_p``: the likeliest always is, and equally
-    likely ones are in or out together. Nothing is sorted, which takes several times as long on a CPU: an index is drawn
-    from all, and kept if it is in the set. If not, it and all that are no likelier are struck out, and where in its
-    interval the uniform number fell, which is uniform again, draws from the rest.
+    likely ones are in or out together. An index is drawn from all, and kept if it is in the set; only where it is not
+    are the weights sorted, which takes longest, and an index drawn from the set. That draw takes the later digits of
+    the same number, not its place in the interval that it fell in: dividing by the interval's length would blow the
+    weights' rounding up, and a request alone and in a batch would now and then draw another index.
 
     Args:
         log_weights: logarithms of weights, up to a constant.
@@ -25,22 +27,24 @@ def draw_index(
     """
     weights = torch.softmax(log_weights.float(), dim=-1).reshape(-1, log_weights.shape[-1])
     place = uniform.double().reshape(-1, 1)
-    drawn = torch.empty(len(weights), dtype=torch.long, device=weights.device)
-    rows = torch.arange(len(weights), device=weights.device)
-    while len(rows):
-        mass = weights.cumsum(-1, dtype=torch.double)
-        place = place.clamp(max=_BELOW_ONE) * mass[:, -1:]
-        index = torch.searchsorted(mass, place, right=True).clamp(max=weights.shape[1] - 1)  # behind the end for NaN
-        weight = weights.gather(1, index)
-        drawn[rows] = index[:, 0]
-        if top_p == 1:
-            break
+    drawn = _index_at(weights, place)
+    if top_p < 1:
+        weight = weights.gather(1, drawn[:, None])
         is_out = (weights * (weights > weight)).sum(-1) >= top_p
-        rows, weights, mass, place, index, weight = (x[is_out] for x in (rows, weights, mass, place, index, weight))
-        start = mass.gather(1, index) - weight
-        place = ((place - start) / weight).clamp(min=0)
-        weights = weights.masked_fill(weights <= weight, 0.0)
+        if bool(is_out.any()):
+            weights, place = weights[is_out], (place[is_out] * _SECOND_HALF).frac()
+            ranked = weights.sort(-1, descending=True).values
+            is_in = ranked.cumsum(-1, dtype=torch.double) - ranked < top_p
+            least = ranked.gather(1, is_in.sum(-1, keepdim=True) - 1)
+            drawn[is_out] = _index_at(weights.where(weights >= least, 0.0), place)
     return drawn.view(log_weights.shape[:-1])
+
+
+def _index_at(weights: Float[Tensor, "N K"], place: Float[Tensor, "N 1"]) -> Int[Tensor, " N"]:
+    """The index whose interval holds ``place``, where intervals as long as the weights fill [0, 1)."""
+    mass = weights.cumsum(-1, dtype=torch.double)
+    index = torch.searchsorted(mass, place.clamp(max=_BELOW_ONE) * mass[:, -1:], right=True)
+    return index.clamp(max=weights.shape[1] - 1)[:, 0]  # behind the end for NaN
 
 
 def draw_code(
