@@ -146,14 +146,19 @@ def jobs_of(clips: Iterable[Clip]) -> list[Job]:
     return jobs
 
 
-def trim_edges(wave: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Cut or fill the silence at both ends of [N] to EDGE_SECONDS."""
+def speech_span(wave: np.ndarray, sample_rate: int) -> tuple[int, int]:
+    """First sample of the first loud frame of [N], and the one behind the last."""
     frame = sample_rate // 100
-    edge = int(EDGE_SECONDS * sample_rate)
     energy = np.square(wave[: len(wave) // frame * frame]).reshape(-1, frame).mean(axis=1)
     loud = np.flatnonzero(energy > energy.max() * 10 ** (EDGE_DB / 10))
-    padded = np.pad(wave, edge)
-    return padded[loud[0] * frame : (loud[-1] + 1) * frame + 2 * edge]
+    return int(loud[0]) * frame, int(loud[-1] + 1) * frame
+
+
+def trim_edges(wave: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Cut or fill the silence at both ends of [N] to EDGE_SECONDS."""
+    edge = int(EDGE_SECONDS * sample_rate)
+    first, end = speech_span(wave, sample_rate)
+    return np.pad(wave, edge)[first : end + 2 * edge]
 
 
 def normalize_level(wave: np.ndarray) -> np.ndarray:

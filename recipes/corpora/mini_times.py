@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes.corpora.mini import EDGE_SECONDS, SAMPLE_RATE, normalize_level, trim_edges
+from recipes.corpora.mini import EDGE_SECONDS, SAMPLE_RATE, normalize_level, speech_span, trim_edges
 from recipes.corpora.parallel import in_parallel
 from recipes.corpora.phone_times import read_aloud
 from recipes.corpora.synthesizers import BaseVoice
@@ -72,26 +72,21 @@ def _times_of_speaker(described: Mapping[str, object], clips: Sequence[tuple[str
     for (clip, _, path), reading in zip(clips, readings, strict=True):
         wave = reading.wave
         wave = wave if reading.sample_rate == SAMPLE_RATE else soxr.resample(wave, reading.sample_rate, SAMPLE_RATE)
-        trimmed = trim_edges(wave, SAMPLE_RATE)
-        again, there = normalize_level(render(analyse(trimmed, SAMPLE_RATE), transform)), read_wave(path)
+        analysed = analyse(trim_edges(wave, SAMPLE_RATE), SAMPLE_RATE)
+        again, there = normalize_level(render(analysed, transform)), read_wave(path)
         if len(again) != len(there) or np.abs(again - there).max() > TOLERANCE:
             raise DataError(
                 f"{clip}: its reading by {described['voice']} does not sound here as it does in {path}.",
                 code="MINI_DIFFERENT",
                 hint="Other versions of the synthesizers or of WORLD: make the corpus again on this machine.",
             )
-        found[clip] = moved(reading.timed, seconds=_shift(wave, trimmed) / SAMPLE_RATE, rate=transform.rate)
+        found[clip] = moved(reading.timed, seconds=trimming_shift(wave), rate=transform.rate)
     return found
 
 
-def _shift(wave: np.ndarray, trimmed: np.ndarray) -> int:
-    """Samples by which `trim_edges` moved what stands in a wave: later, or where negative earlier."""
-    edge, frame = int(EDGE_SECONDS * SAMPLE_RATE), SAMPLE_RATE // 100
-    padded = np.pad(wave, edge)
-    for start in range(0, len(wave), frame):  # it cuts whole frames
-        if np.array_equal(padded[start : start + len(trimmed)], trimmed):
-            return edge - start
-    raise AssertionError("the trimmed wave is no part of the wave")
+def trimming_shift(wave: np.ndarray) -> float:
+    """Seconds by which `trim_edges` moves what stands in a wave: later, or where negative earlier."""
+    return EDGE_SECONDS - speech_span(wave, SAMPLE_RATE)[0] / SAMPLE_RATE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,12 +37,17 @@ def scheme_in(config: dict[str, Any], folder: Path) -> str:
         CheckpointError: the generator is of a version that knew no schemes.
     """
     if "scheme" not in config:
-        raise CheckpointError(
-            f"{folder} holds a generator of an earlier version, which this one cannot read.",
-            code="CHECKPOINT_VERSION",
-            hint="Train it again, or use the version that trained it.",
-        )
+        raise earlier_version("generator", folder)
     return config["scheme"]
+
+
+def earlier_version(what: str, folder: Path) -> CheckpointError:
+    """The error for a part whose weights have another form now."""
+    return CheckpointError(
+        f"{folder} holds a part of an earlier version, a {what} that this one cannot read.",
+        code="CHECKPOINT_VERSION",
+        hint="Train it again, or use the version that trained it.",
+    )
 
 
 def filled(module: Module, tensors: dict[str, torch.Tensor], folder: Path) -> Module:

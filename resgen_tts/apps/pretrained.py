@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from resgen_tts.apps.parts import check_codebooks, filled, read_part, scheme_in
+from resgen_tts.apps.parts import check_codebooks, earlier_version, filled, read_part, scheme_in
 from resgen_tts.common.config import from_plain
 from resgen_tts.common.errors import CheckpointError
 from resgen_tts.common.run_dir import read_json
@@ -62,7 +62,7 @@ def load_wave_codec(folder: Path) -> "WaveCodec":
 def load_aligner(folder: Path) -> tuple[Aligner, Inventory]:
     """A trained aligner and the symbols that it knows."""
     tensors, config = read_part(folder, "aligner")
-    return filled(Aligner(from_plain(AlignerConfig, config["model"])), tensors, folder), inventory_of(config)
+    return filled(Aligner(_aligner_config(config["model"], folder)), tensors, folder), inventory_of(config)
 
 
 def load_generator(folder: Path) -> tuple[SpeechGenerator | CrossGenerator, Inventory]:
@@ -71,7 +71,7 @@ def load_generator(folder: Path) -> tuple[SpeechGenerator | CrossGenerator, Inve
     scheme, plain = scheme_in(config, folder), config["model"]
     space = code_space_from(tensors, "generator.")
     sizes = {
-        "aligner": from_plain(AlignerConfig, plain["aligner"]),
+        "aligner": _aligner_config(plain["aligner"], folder),
         "generator": config_of(scheme, plain["generator"]),
         "frames_per_code": plain["frames_per_code"],
     }
@@ -127,3 +127,9 @@ def load_exported(folder: Path, lexicon: Path | None = None) -> Synthesizer:
 def inventory_of(config: dict[str, Any]) -> Inventory:
     """The text symbols in a part's configuration."""
     return Inventory.from_plain(config["inventory"])
+
+
+def _aligner_config(plain: dict[str, Any], folder: Path) -> AlignerConfig:
+    if "optional_symbols" not in plain:  # until then an aligner knew neither pauses of no length nor spreads
+        raise earlier_version("aligner", folder)
+    return from_plain(AlignerConfig, plain)

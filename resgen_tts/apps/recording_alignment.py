@@ -20,7 +20,8 @@ from resgen_tts.evaluation.text_error import letters_only
 from resgen_tts.evaluation.timed import Span, Timed
 from resgen_tts.speech.alignment import Aligner
 from resgen_tts.speech.corpus import load_cuts
-from resgen_tts.speech.text.symbols import Inventory, to_symbols
+from resgen_tts.speech.text.spell import spell
+from resgen_tts.speech.text.symbols import Inventory
 from resgen_tts.speech.text.tokens import spoken_words
 from resgen_tts.speech.text.units import EncodedText, TextUnits
 from resgen_tts.tokenizers.log_mel import LogMel, MelConfig
@@ -154,8 +155,8 @@ def timed_of(
 def say_in_arpabet(words: Sequence[str]) -> list[list[str]]:
     """Bare ARPAbet of each word by espeak, for words that a dictionary lacks; a phone without a name is left out."""
     return [
-        [name for symbol in symbols for name in (from_ipa(symbol) or "").split()]
-        for symbols in to_symbols(list(words), "phonemes")
+        [name for symbol in said.symbols for name in (from_ipa(symbol) or "").split()]
+        for said in spell(list(words), "phonemes")
     ]
 
 

@@ -71,11 +71,3 @@ class SpeechGenerator(nn.Module):
         """Aligned text at the code rate."""
         expanded = expand(encoded, durations, num_codes * self.config.frames_per_code)
         return self.to_code_rate(expanded.mT).mT
-
-
-def fill_last_symbol(durations: Int[Tensor, "B N"], num_symbols: Int[Tensor, " B"], multiple: int) -> Tensor:
-    """Lengthen each row's last symbol, the closing silence, so that the row adds up to whole code frames."""
-    missing = -durations.sum(1) % multiple
-    filled = durations.clone()
-    filled[torch.arange(len(durations), device=durations.device), num_symbols - 1] += missing
-    return filled

@@ -17,7 +17,6 @@ from resgen_tts.speech.alignment import (
     monotonic_alignment_search,
     symbol_of_frame,
 )
-from resgen_tts.speech.generator import fill_last_symbol
 from resgen_tts.speech.text.encoder import TextEncoderConfig
 
 
@@ -98,11 +97,6 @@ def test_centred_mel_forgets_a_constant_per_band():
     shifted = mel + torch.tensor([1.0, -2.0, 0.5, 3.0])
     torch.testing.assert_close(centre_mel(mel, lengths), centre_mel(shifted, lengths), atol=1e-5, rtol=1e-4)
     assert (centre_mel(mel, lengths)[1, 6:] == 0).all()
-
-
-def test_the_last_symbol_takes_what_is_missing():
-    filled = fill_last_symbol(torch.tensor([[3, 2, 0], [3, 4, 5]]), torch.tensor([2, 3]), 4)
-    assert filled.tolist() == [[3, 5, 0], [3, 4, 5]]
 
 
 def toy_aligner(**more) -> Aligner:

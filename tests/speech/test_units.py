@@ -10,7 +10,7 @@ import torch
 from resgen_tts.common.errors import ConfigError, DataError, TextError
 from resgen_tts.speech.text import phonemes
 from resgen_tts.speech.text.spell import spell
-from resgen_tts.speech.text.symbols import PAUSE, SILENCE, Inventory, collect_inventory, to_symbols
+from resgen_tts.speech.text.symbols import PAUSE, SILENCE, Inventory, collect_inventory
 from resgen_tts.speech.text.tokens import spoken_words, word_spans
 from resgen_tts.speech.text.units import EncodedText, TextUnits
 
@@ -124,14 +124,14 @@ def test_bytes_of_words_and_between_them():
 
 
 def test_units_make_symbols_and_inventories():
-    rows = to_symbols(["go on", "stop"], "phonemes")
+    rows = [list(row.symbols) for row in spell(["go on", "stop"], "phonemes")]
     inventory = collect_inventory(rows, "phonemes")
     assert inventory.symbols[0] == SILENCE
     numbers, warnings = inventory.encode(rows[0])
     assert numbers[0] == numbers[-1] == 0 and 0 not in numbers[1:-1] and not warnings
     assert [inventory.symbols[n] for n in numbers[1:-1]] == rows[0]
-    (row,) = to_symbols(["Hé"], "bytes")
-    numbers, _ = collect_inventory([], "bytes").encode(row)
+    (row,) = spell(["Hé"], "bytes")
+    numbers, _ = collect_inventory([], "bytes").encode(list(row.symbols))
     assert [n - 1 for n in numbers[1:-1]] == list("hé".encode())
 
 
@@ -165,7 +165,7 @@ def test_broken_inventories_are_refused():
     with pytest.raises(DataError):
         Inventory("phonemes", (SILENCE, "a", "a"))
     with pytest.raises(ConfigError):
-        to_symbols(["a"], "words")
+        spell(["a"], "words")
     with pytest.raises(ConfigError):
         TextUnits(collect_inventory([], "byt5", "a name"))
 

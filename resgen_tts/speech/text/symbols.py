@@ -92,13 +92,6 @@ def collect_inventory(rows: Iterable[Sequence[str]], units: str, byt5: str = "")
     return Inventory(units, (SILENCE, *sorted({symbol for row in rows for symbol in row})))
 
 
-def to_symbols(texts: list[str], units: str) -> list[list[str]]:
-    """Split normalized texts into symbols."""
-    from resgen_tts.speech.text.spell import spell
-
-    return [list(row.symbols) for row in spell(texts, units)]
-
-
 def _other_stress(symbol: str) -> list[str]:
     """The same phone without its stress mark (espeak) or with other stress digits (ARPAbet)."""
     if symbol[:1] and symbol[0] in _STRESS_MARKS:
