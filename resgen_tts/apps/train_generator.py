@@ -1,5 +1,7 @@
 """``resgen-tts train generator``: the generator of codes, over aligned text or over a text that it attends to."""
 
+import sys
+
 from resgen_tts.apps.training import fit_part, parse, seeded
 from resgen_tts.common.errors import ConfigError
 
@@ -58,7 +60,9 @@ def train_generator(arguments: list[str]) -> None:
             options.model = SpeechGeneratorConfig(**sizes)
             model = SpeechGenerator(options.model, space, energy)
             model.aligner.load_state_dict(aligner.state_dict())
-    if isinstance(model.generator, ResGen) and len(measured) >= options.model.generator.components:
+    if isinstance(model.generator, ResGen) and len(measured) < options.model.generator.components:
+        print(f"train generator: {len(measured)} frames are too few to start the components on", file=sys.stderr)
+    elif isinstance(model.generator, ResGen):
         start_components(model.generator, measured, named_generator(options.train.seed, "components"))
     del options.length  # part of the model's own section, or of nothing
     task = (CrossTask if is_cross else GenerationTask)(model, train, dev, options.batches)

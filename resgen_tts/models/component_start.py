@@ -1,7 +1,7 @@
 """Where the components of a mixture start: on the targets that training will ask for."""
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from resgen_tts.core.k_means import k_means
@@ -10,6 +10,7 @@ from resgen_tts.core.schedule import schedule_by_name
 from resgen_tts.models.resgen import ResGen
 
 ROUNDS = 10  # of Lloyd's steps
+FRAMES = 64  # of an item: the masks' law is that of utterances, not of single frames
 
 
 @torch.no_grad()
@@ -23,37 +24,42 @@ def start_components(model: ResGen, codes: Int[Tensor, "N D"], rng: torch.Genera
     state adds to them is learned from zero.
 
     Args:
-        codes: of the training data, as many frames as there are; each is given a mask of its own.
+        codes: of the training data.
     Raises:
         ValueError: fewer frames than components.
     """
-    head, depth = model.head, model.code_space.depth
+    head = model.head
     if len(codes) < head.components:
         raise ValueError(f"{len(codes)} frames for {head.components} components")
-    # A row of frames per item: the masks' law is that of utterances, not of single frames.
-    frames = 64
-    rows = (
-        codes[: len(codes) // frames * frames].view(-1, frames, codes.shape[-1])
-        if len(codes) >= frames
-        else codes[None]
-    )
-    is_target = torch.ones(rows.shape[:2], dtype=torch.bool)
-    hidden = draw_hidden_mask(model.config.masking, schedule_by_name(model.config.schedule), is_target, depth, rng)
-    is_hiding = hidden.any(-1)
-    scale = model.hidden_scale(hidden[is_hiding])
-    targets = model.code_space.hidden_sum(rows, hidden)[is_hiding] / scale[:, None]
+    targets = [_targets(model, codes, rng)]
+    while sum(map(len, targets)) < head.components:  # of few frames, each is asked for under several masks
+        targets.append(_targets(model, codes, rng))
+    targets = torch.cat(targets)
     mean = targets.mean(0)
     centred = targets - mean
     if not head.is_full_rank:
         _, _, axes = torch.linalg.svd(centred, full_matrices=False)
-        head.basis.copy_(axes[: head.rank].T)
+        head.basis[:, : len(axes)].copy_(axes[: head.rank].T)
         centred = centred @ head._orthonormal()
     centres, nearest = k_means(centred, head.components, ROUNDS, rng)
     left = (targets - mean).square().sum(-1) - centred.square().sum(-1) + (centred - centres[nearest]).square().sum(-1)
-    scale = (left.mean() / targets.shape[1]).sqrt().clamp_min(1e-3)
+    # Within what the head can say, and not at its very end, where nothing would be learned.
+    log_scale = (left.mean() / targets.shape[1]).clamp_min(1e-12).log() / 2
+    log_scale = log_scale.clamp(-0.9 * head.max_log_scale, 0.9 * head.max_log_scale)
     shares = (torch.bincount(nearest, minlength=head.components) + 1) / (len(targets) + head.components)
     head.shift.bias.copy_(mean)
-    head.log_scale.bias.fill_(torch.atanh(scale.log() / head.max_log_scale) * head.max_log_scale)
+    head.log_scale.bias.fill_(torch.atanh(log_scale / head.max_log_scale) * head.max_log_scale)
     head.log_weights.bias.copy_(shares.log())
     head.means.weight.zero_()
-    head.means.bias.copy_((centres / scale).flatten())
+    head.means.bias.copy_((centres / log_scale.exp()).flatten())
+
+
+def _targets(model: ResGen, codes: Int[Tensor, "N D"], rng: torch.Generator) -> Float[Tensor, "M C"]:
+    """Normalized sums of what drawn masks hide, of the frames that hide something."""
+    frames = min(FRAMES, len(codes))
+    rows = codes[: len(codes) // frames * frames].unflatten(0, (-1, frames))
+    is_target = torch.ones(rows.shape[:2], dtype=torch.bool)
+    schedule = schedule_by_name(model.config.schedule)
+    hidden = draw_hidden_mask(model.config.masking, schedule, is_target, codes.shape[-1], rng)
+    is_hiding = hidden.any(-1)
+    return model.code_space.hidden_sum(rows, hidden)[is_hiding] / model.hidden_scale(hidden[is_hiding])[:, None]

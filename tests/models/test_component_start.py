@@ -59,3 +59,14 @@ def test_fewer_frames_than_components_are_refused():
     model, codes, _ = toy_model(RESGEN)
     with pytest.raises(ValueError, match="8 frames for 16 components"):
         start_components(model, codes.flatten(0, 1)[:8], rng(0))
+
+
+@pytest.mark.parametrize("frames", [16, 20, 33, 70])
+def test_few_frames_and_equal_ones_give_a_finite_start(frames):
+    """Masks that hide nothing give no target: they are drawn again until there are as many as components."""
+    model, codes, condition = toy_model(RESGEN)
+    few = codes.flatten(0, 1).repeat(4, 1)[:frames]
+    for rows in (few, few[:1].expand(frames, -1).clone()):
+        start_components(model, rows, rng(0))
+        assert all(torch.isfinite(value).all() for value in model.head.state_dict().values())
+        assert math.isfinite(_nats(model, codes, condition))
