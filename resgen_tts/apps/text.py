@@ -1,5 +1,6 @@
 """The stage ``text``: normalise transcripts, split them into symbols, collect the inventory."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from resgen_tts.common.errors import ConfigError, DataError, TextError
@@ -50,11 +51,11 @@ def prepare_text(
                 silent += 1
                 continue
             try:
-                kept.append({"id": cut.id, "text": normalize(text, backend).text})
+                spoken = normalize(text, backend, words.words if words else frozenset()).text
+                (spelled,) = spell([spoken], units, words)
+                kept.append({"id": cut.id, "text": spoken, "symbols": spelled.symbols})
             except TextError as error:
                 skipped[cut.id] = str(error)
-        for row, spelled in zip(kept, spell([row["text"] for row in kept], units, words), strict=True):
-            row["symbols"] = spelled.symbols
         rows[split] = kept
         read = len(kept) + len(skipped) + silent
         report[split] = {"read": read, "used": len(kept), "no_transcript": silent, "unusable": skipped}
@@ -62,15 +63,18 @@ def prepare_text(
             listed = "; ".join(f"{name}: {why}" for name, why in list(skipped.items())[:10])
             raise DataError(f"{len(skipped)} of {read} transcripts of {split} are unusable: {listed}")
         print(f"text: {split}: read {read} = used {len(kept)} + no transcript {silent} + unusable {len(skipped)}")
-    inventory = collect_inventory([row["symbols"] for row in rows["train"]], units, byt5)
+    inventory = replace(
+        collect_inventory([row["symbols"] for row in rows["train"]], units, byt5),
+        normalizer=backend,
+        lexicon_sha256=words.digest if words else "",
+    )
     for warning in words.warnings(inventory) if words else ():
         print(f"text: {warning}")
     folder = Path(data) / "text"
     for split, kept in rows.items():
         write_text(folder / f"{split}.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
     write_json(folder / "data_report.json", report)
-    facts = {"lexicon_sha256": words.digest} if words else {}
-    write_json(folder / "inventory.json", {**inventory.to_plain(), "normalizer": backend, **facts})
+    write_json(folder / "inventory.json", inventory.to_plain())
     print(f"text: {len(inventory.symbols)} symbols ({units})")
 
 

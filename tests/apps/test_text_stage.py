@@ -1,6 +1,7 @@
 """The stages ``text`` and ``encode``: what they write of transcripts, for each kind of unit."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,8 @@ from resgen_tts.apps.text import prepare_text, read_inventory
 from resgen_tts.common.errors import ConfigError, DataError
 from resgen_tts.speech.corpus import CodeShards
 from resgen_tts.speech.text.byt5 import ByT5
+from resgen_tts.speech.text.lexicon import Lexicon
+from resgen_tts.speech.text.units import TextUnits
 
 TEXTS = {"train": ["Dr. Who, no 7!", "", "ResGen it is"], "dev": ["Who is it?"], "test": ["No"]}
 
@@ -49,7 +52,7 @@ def test_texts_and_inventory_are_written_and_counted(data, capsys):
     assert [row["id"] for row in rows(data)] == ["train0", "train2"]
     assert rows(data)[0]["text"] == "doctor Who, no seven!"
     inventory = read_inventory(data)
-    assert inventory.units == "phonemes"
+    assert (inventory.units, inventory.normalizer, inventory.lexicon_sha256) == ("phonemes", "builtin", "")
     assert set(inventory.symbols[1:]) == {symbol for row in rows(data) for symbol in row["symbols"]}
     report = json.loads((data / "text" / "data_report.json").read_text())
     assert report["train"] == {"read": 3, "used": 2, "no_transcript": 1, "unusable": {}}
@@ -58,11 +61,12 @@ def test_texts_and_inventory_are_written_and_counted(data, capsys):
 
 def test_a_lexicon_is_used_recorded_and_its_strangers_are_named(data, tmp_path, capsys):
     lexicon = tmp_path / "words.txt"
-    lexicon.write_text("resgen\tr ˈɛ z\nunheard\tʘ\n")
+    lexicon.write_text("resgen\tr ˈɛ z\nunheard\tʘ\n7\ts v\n")
     prepare_text(data, lexicon=lexicon)
+    assert rows(data)[0]["text"] == "doctor Who, no 7!" and rows(data)[0]["symbols"][-3:] == ["s", "v", "!"]
     assert rows(data)[1]["symbols"][:4] == ["r", "ˈɛ", "z", " "]
     assert "unheard (ʘ)" in capsys.readouterr().out
-    assert len(json.loads((data / "text" / "inventory.json").read_text())["lexicon_sha256"]) == 64
+    assert read_inventory(data).lexicon_sha256 == Lexicon.read(lexicon).digest
     with pytest.raises(ConfigError, match="lexicon"):
         prepare_text(data, units="bytes", lexicon=lexicon)
 
@@ -77,6 +81,29 @@ def test_too_many_unusable_transcripts_fail_the_stage(data):
     CutSet.from_cuts(cuts).to_file(path)
     with pytest.raises(DataError, match="2 of 3 transcripts of train"):
         prepare_text(data)
+
+
+def test_a_transcript_of_phonemes_is_unusable_for_bytes_and_ends_nothing(data):
+    from lhotse import CutSet
+
+    path = data / "manifests" / "train.jsonl.gz"
+    cuts = list(CutSet.from_jsonl(path))
+    cuts[0].supervisions[0].text = "say [[a b]]"
+    CutSet.from_cuts(cuts).to_file(path)
+    prepare_text(data, units="bytes", max_bad_fraction=0.5)
+    assert [row["id"] for row in rows(data)] == ["train2"]
+    report = json.loads((data / "text" / "data_report.json").read_text())["train"]
+    assert report["used"] == 1 and list(report["unusable"]) == ["train0"]
+    assert "TEXT_INLINE_PHONEMES" in report["unusable"]["train0"]
+
+
+def test_the_normaliser_of_the_corpus_is_that_of_the_model(data, monkeypatch):
+    from resgen_tts.speech.text import backends
+
+    monkeypatch.setattr(backends, "rewrite_by", lambda name, traced: traced.sub(re.compile("Who"), name))
+    prepare_text(data, units="bytes", backend="wetext")
+    assert rows(data)[0]["text"] == "doctor wetext, no seven!"
+    assert TextUnits(read_inventory(data)).normalize("Who?").text == "wetext?"
 
 
 def test_byt5_needs_its_name_and_no_other_unit_takes_one(data):

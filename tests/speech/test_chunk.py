@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resgen_tts.common.errors import ConfigError
-from resgen_tts.speech.text.chunk import split
+from resgen_tts.common.errors import ConfigError, TextError
+from resgen_tts.speech.text.chunk import LONGEST_INLINE, LONGEST_WORD, split
 from resgen_tts.speech.text.normalize import NormalizedText, normalize
 from resgen_tts.speech.text.tokens import spoken_words
 
@@ -80,10 +80,39 @@ def test_what_is_too_short_joins_a_neighbour():
     assert texts(split(spoken(f"{long} No. {long}"), 40, 10)) == [f"{long} No.", long]
 
 
-@pytest.mark.parametrize("text", ["go", "Supercalifragilistic.", "x" * 500, "[[h ə l ˈoʊ w ˈɜː l d]]"])
+@pytest.mark.parametrize("text", ["go", "Supercalifragilistic.", "x" * LONGEST_WORD, "[[h ə l ˈoʊ w ˈɜː l d]]"])
 def test_a_text_of_one_word_is_one_chunk(text):
     (chunk,) = split(spoken(text), 20, 5)
     assert (chunk.text, chunk.start, chunk.end, chunk.boundary) == (text, 0, len(text), "end")
+
+
+@pytest.mark.parametrize("ending", ["", ".", ", and more words."])
+@pytest.mark.parametrize("size", [201, 399, 1000, 12_345])
+def test_what_is_too_long_for_a_word_is_cut_into_equal_parts(size, ending):
+    text = "b" * size + ending
+    chunks = split(spoken(text), 200, 20)
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert [text[chunk.start : chunk.end] for chunk in chunks] == [chunk.text for chunk in chunks]
+    assert max(len(chunk.text.strip()) for chunk in chunks) <= 200
+    assert all(chunk.text.count("b") > 90 for chunk in chunks[:-1])
+    assert all(chunk.boundary == "word" for chunk in chunks[:-1])
+
+
+@given(st.lists(st.sampled_from(["ab", "x" * 30, "[[h ə l ˈoʊ]]", "[[" + "a " * 60 + "]]"]), min_size=1, max_size=40))
+def test_no_cut_is_inside_phonemes(parts):
+    text = "".join(parts)
+    chunks = split(spoken(text), 60, 10)
+    assert "".join(chunk.text for chunk in chunks) == text
+    for chunk in chunks:
+        assert chunk.text.count("[[") == chunk.text.count("]]")
+        assert len(chunk.text) <= 60 or chunk.text.startswith("[[") and chunk.text.count("[[") == 1
+
+
+def test_phonemes_without_end_are_refused():
+    group = "[[" + "a" * (LONGEST_INLINE - 4) + "]]"
+    assert texts(split(spoken(group * 2), 100, 10)) == [group, group]
+    with pytest.raises(TextError, match="TEXT_INLINE_PHONEMES"):
+        split(spoken("[[" + "a" * LONGEST_INLINE + "]]"), 100, 10)
 
 
 def test_all_repetitions_of_a_word_are_kept():

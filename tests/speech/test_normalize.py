@@ -24,28 +24,34 @@ def read_bank() -> list[tuple[str, str, str]]:
     return [(kind, unescaped(written), spoken) for kind, written, spoken in rows]
 
 
-def test_the_bank_is_spoken_as_a_reader_would():
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    """What is spoken for each item of the bank, or the error."""
+    forms = []
+    for _, written, _ in read_bank():
+        try:
+            forms.append(normalize(written).text)
+        except TextError as error:
+            forms.append(str(error))
+    return forms
+
+
+def test_the_bank_is_spoken_as_a_reader_would(said):
     """At least 97 % exact over all, 90 % in each class; the misses are listed."""
     right, misses = defaultdict(list), []
-    for kind, written, spoken in read_bank():
-        try:
-            said = normalize(written).text
-        except TextError as error:
-            said = str(error)
-        right[kind].append(said == spoken)
-        if said != spoken:
-            misses.append(f"{kind}: {written!r}: {said!r} instead of {spoken!r}")
+    for (kind, written, expected), spoken in zip(read_bank(), said, strict=True):
+        right[kind].append(spoken == expected)
+        if spoken != expected:
+            misses.append(f"{kind}: {written!r}: {spoken!r} instead of {expected!r}")
     listed = "\n" + "\n".join(misses)
     total = sum(map(len, right.values()))
     assert total >= 320 and min(map(len, right.values())) >= 8
     assert len(misses) <= 0.03 * total, listed
-    assert all(sum(hits) >= 0.9 * len(hits) - 1e-9 or len(hits) - sum(hits) < 1 for hits in right.values()), listed
+    assert all(sum(hits) >= 0.9 * len(hits) for hits in right.values()), listed
 
 
-def test_spoken_forms_of_the_bank_stay_as_they_are():
-    for _, written, _ in read_bank():
-        spoken = normalize(written).text
-        assert normalize(spoken).text == spoken, written
+def test_spoken_forms_of_the_bank_stay_as_they_are(said):
+    assert [form for form in said if normalize(form).text != form] == []
 
 
 @pytest.mark.parametrize(
@@ -95,10 +101,9 @@ def test_entities_are_never_expanded():
 
 
 def test_no_letter_is_dropped_in_silence():
-    """Every ASCII letter of a text without numbers or abbreviations is in its spoken form, in order."""
-    text = "w/o_x {y} <z> |q| ~k~ `c` *b* #d @e \\f ^g [h] (i) /j/ l=m n+o p>r"
-    letters = [c for c in normalize(text).text.lower()]
-    assert all(c in letters for c in text if c.isalpha())
+    """Every letter of a text without numbers or abbreviations is in its spoken form, in order."""
+    letters = iter(normalize("o_x {y} <z> |q| ~k~ `c` *b* #d @e \\f ^g [h] (i) /j/ l=m n+o p>r").text.lower())
+    assert all(letter in letters for letter in "oxyzqkcbdefghijlmnopr")
 
 
 @pytest.mark.parametrize(
@@ -116,17 +121,27 @@ def test_no_letter_is_dropped_in_silence():
         "&amp",
         "1/2/",
         "\u0301\u0323",
+        " ",
+        "\n",
+        " \n",
+        "-",
+        ". ",
     ],
 )
 def test_a_hundred_thousand_characters_take_less_than_two_seconds(unit):
-    """A fifth of them is timed against a fifth of the limit; twice as many may take little more than twice as long."""
+    """A fifth of them, and a tenth: twice as many may take little more than twice as long."""
     seconds = []
     for characters in (10_000, 20_000):
-        text = ("so " + unit * (characters // len(unit) + 1))[:characters]
+        text = "so" + unit * (characters // len(unit)) + "on"
         started = time.process_time()
         normalize(text)
         seconds.append(time.process_time() - started)
     assert seconds[1] < 2 and seconds[1] < 4 * seconds[0] + 0.2
+
+
+def test_transcripts_in_capitals_are_words():
+    text = "IT IS NOT FOR US TO SAY WHO LED THEM AND WHAT IT'S WORTH TO THE REST OF US"
+    assert normalize(text).text == text
 
 
 def test_five_thousand_words_pass():

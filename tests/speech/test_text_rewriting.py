@@ -9,17 +9,19 @@ from hypothesis import strategies as st
 
 from resgen_tts.common.errors import TextError
 from resgen_tts.speech.text.normalize import normalize
-from resgen_tts.speech.text.rewrite import Notes, Spans, TracedText
+from resgen_tts.speech.text.rewrite import Notes, Spans, TracedText, word_set
 
 SPOKEN = re.compile(r"[A-Za-z' ,.;:?!]*")
 _INLINE = re.compile(r"\[\[[^\[\]\n]+\]\]")
 # Pieces that meet each other's rules; hypothesis finds the awkward neighbours.
-PIECES = st.sampled_from(
-    """1 2 0 5 19 1984 2005 007 1,234 3.5 . , ; : ? ! ' " - – — … / \\ ( ) [ ] [[ ]] [[x]] < > <b> </b> & &amp; % $ £ € ¢ @ # * _
-    + = × ÷ ° ² ½ km kg m ft in % pm a.m. st nd th s Dr. St. No. Mr. e.g. i.e. etc. vs. U.S. NASA FBI PCs A I V X II XIV Louis
-    King Chapter May Jan. Mon. Main the on in a and é ñ ﬁ ü 漢 π я 😀 ❤️ \u200b \u202e \u0301 www. .com http:// x.y@z.com v1.2
-    hello World o'clock 'tis dogs' | ~ ^ ` { } \n \n\n \t :) <| |> 'a b' -5 ±""".split(" ")
+_WORDS = word_set(
+    """1 2 0 5 19 1984 2005 007 1,234 3.5 . , ; : ? ! ' " - – — … / \\ ( ) [ ] [[ ]] [[x]] < > <b> </b>
+    & &amp; % $ £ € ¢ @ # * _ + = × ÷ ° ² ½ km kg m ft in pm a.m. st nd th s Dr. St. No. Mr. e.g.
+    i.e. etc. vs. U.S. NASA FBI PCs A I V X II XIV Louis King Chapter May Jan. Mon. Main the on a
+    and é ñ ﬁ ü 漢 π я 😀 ❤️ www. .com http:// x.y@z.com v1.2 hello World o'clock 'tis dogs' | ~ ^ ` {
+    } :) <| |> 'a b' -5 ±"""
 )
+PIECES = st.sampled_from([*sorted(_WORDS), "\u200b", "\u202e", "\u0301", "\n", "\n\n", "\t"])
 TEXTS = st.one_of(
     st.text(max_size=60),
     st.lists(st.tuples(PIECES, st.sampled_from(["", " "])), max_size=14).map(
@@ -31,6 +33,8 @@ TEXTS = st.one_of(
 @settings(max_examples=150, deadline=None)
 @given(text=TEXTS)
 @example(text="U.S. I. V")
+@example(text="²@0.AA")
+@example(text="www.a²b–c/½.com #a² v1.2²")
 def test_truths_about_every_text(text):
     """Only spoken characters, spans in range and rising, and the spoken form of a spoken form is itself."""
     try:

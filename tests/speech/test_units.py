@@ -1,18 +1,25 @@
 """Symbols of spoken texts, the word of each, and what a model is given of them."""
 
+import json
+import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
 
 from resgen_tts.common.errors import ConfigError, DataError, TextError
-from resgen_tts.speech.text import phonemes
+from resgen_tts.core.sampler_config import SamplerConfig
+from resgen_tts.speech.reference import ReferenceConfig
+from resgen_tts.speech.text import backends, phonemes
+from resgen_tts.speech.text.lexicon import Lexicon
 from resgen_tts.speech.text.spell import spell
 from resgen_tts.speech.text.symbols import PAUSE, SILENCE, Inventory, collect_inventory
 from resgen_tts.speech.text.tokens import spoken_words, word_spans
 from resgen_tts.speech.text.units import EncodedText, TextUnits
+from tests.speech.tiny_system import tiny_synthesizer, wobble
 
 
 def words_of(row):
@@ -148,10 +155,34 @@ def test_a_phone_never_seen_with_its_stress_stands_for_itself_and_all_strangers_
         inventory.encode(["q"])
 
 
+def test_no_text_can_place_the_models_silence():
+    units = TextUnits(Inventory("phonemes", (SILENCE, PAUSE, "a", "b")))
+    (encoded,) = units.encode(["[[a <sil> b]]"])
+    assert encoded.symbols == (SILENCE, "a", "b", SILENCE)
+    assert encoded.warnings == ("TEXT_UNSUPPORTED_CHARS: unknown to the model: <sil>",)
+    with pytest.raises(TextError, match="TEXT_NO_SPEECH"):
+        units.encode(["[[<sil>]]"])
+    inventory = units.inventory
+    assert Lexicon({"one": (SILENCE,)}).warnings(inventory) == (
+        "LEXICON_UNKNOWN_SYMBOLS: lexicon: unknown to the model: one (<sil>)",
+    )
+
+
+def test_voices_and_speech_pass_the_models_own_front_end(monkeypatch):
+    system = tiny_synthesizer()
+    system.units = TextUnits(replace(system.units.inventory, normalizer="wetext"))
+    monkeypatch.setattr(backends, "rewrite_by", lambda name, traced: traced.sub(re.compile("five"), name))
+    voice = system.voice(wobble(), "about five", reference=ReferenceConfig.off())
+    assert (voice.text, voice.original_text) == ("about wetext", "about five")
+    assert system("five", voice, seed=0, sampler=SamplerConfig(steps=1)).normalized_text == "wetext"
+
+
 def test_inventories_come_back_from_json():
-    for inventory in (Inventory("arpabet", (SILENCE, "AH0")), collect_inventory([], "byt5", "some/name")):
-        assert Inventory.from_plain({**inventory.to_plain(), "normalizer": "builtin"}) == inventory
-    assert Inventory.from_plain({"units": "bytes", "symbols": [SILENCE, "a"]}).byt5 == ""
+    more = Inventory("arpabet", (SILENCE, "AH0"), normalizer="nemo", lexicon_sha256="0" * 64)
+    for inventory in (Inventory("arpabet", (SILENCE, "AH0")), collect_inventory([], "byt5", "some/name"), more):
+        assert Inventory.from_plain(json.loads(json.dumps(inventory.to_plain()))) == inventory
+    old = Inventory.from_plain({"units": "bytes", "symbols": [SILENCE, "a"]})
+    assert (old.byt5, old.normalizer, old.lexicon_sha256) == ("", "builtin", "")
 
 
 def test_broken_inventories_are_refused():

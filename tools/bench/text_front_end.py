@@ -1,7 +1,7 @@
 """Seconds that the text front end takes: 100,000 characters of each kind, and a short sentence once warm.
 
-    python tools/bench/text_front_end.py
-    python tools/bench/text_front_end.py --characters 1000000 --repeats 1
+python tools/bench/text_front_end.py
+python tools/bench/text_front_end.py --characters 1000000 --repeats 1
 """
 
 import argparse
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from resgen_tts.common.errors import TextError
 from resgen_tts.speech.text.normalize import normalize
-from resgen_tts.speech.text.symbols import to_symbols
+from resgen_tts.speech.text.spell import spell
 
 KINDS = {
     "plain text": "The quick brown fox jumps over the lazy dog, and nobody minds. ",
@@ -38,7 +38,14 @@ KINDS = {
     "apostrophes": "'a ",
     "quotes": '"1',
     "blanks": "a" + " " * 99,
+    "a run of blanks": " ",
+    "a run of line breaks": "\n",
+    "blank lines": " \n",
     "line breaks": "a\n\n",
+    "a run of dashes": "-",
+    "a run of full stops": ".",
+    "blanks and full stops": ". ",
+    "blanks and commas": " ,",
     "accents": "e\u0301\u0323",
     "combining marks": "\u0301\u0323",
     "emoji": "\U0001f600\u200d",
@@ -80,10 +87,10 @@ def main() -> None:
     attempt("Warm 1.5 km on May 3.")
     print(f"{options.characters} characters, median processor seconds of {options.repeats}:")  # noqa: T201
     for kind in options.kind:
-        text = (KINDS[kind] * (options.characters // len(KINDS[kind]) + 1))[: options.characters]
+        text = "so" + (KINDS[kind] * (options.characters // len(KINDS[kind]) + 1))[: options.characters - 4] + " a"
         print(f"    {seconds(lambda text=text: attempt(text), options.repeats):.3f}  {kind}", flush=True)  # noqa: T201
     sentence = "On May 3, Dr. Lee paid $12.50 for 2 kg of apples."
-    both = seconds(lambda: to_symbols([normalize(sentence).text], "phonemes"), 20)
+    both = seconds(lambda: spell([normalize(sentence).text], "phonemes"), 20)
     alone = seconds(lambda: normalize(sentence), 20)
     print(f"short sentence: normalized in {1000 * alone:.1f} ms, with phonemes {1000 * both:.1f} ms")  # noqa: T201
 

@@ -50,8 +50,11 @@ _BEFORE_NUMBERS = {
     "ed": "edition", "par": "paragraph", "op": "opus", "pt": "part", "min": "minimum", "max": "maximum",
     "v": "verse", "vv": "verses",
 }  # fmt: skip
-_LATIN = re.compile(r"(?<![A-Za-z.])(e\. ?g\.|i\. ?e\.|et al\.|a\.k\.a\.|w/o|w/|b/c|c/o|n/a|N/A)(?:(?<=/)|(?<=/[oca])|(?<=/A)|(?![A-Za-z]))(,)?",
-                    re.IGNORECASE)  # fmt: skip
+_LATIN = re.compile(
+    r"(?<![A-Za-z.])(e\. ?g\.|i\. ?e\.|et al\.|a\.k\.a\.|w/o|w/|b/c|c/o|n/a)"
+    r"(?:(?<=/)|(?<=/[oca])|(?![A-Za-z]))(,)?",
+    re.IGNORECASE,
+)
 _LATIN_SAID = {
     "e.g.": "for example", "i.e.": "that is", "et al.": "and others", "a.k.a.": "also known as", "w/o": "without ",
     "w/": "with ",
@@ -67,7 +70,8 @@ _NUMBERED = re.compile(
     rf"(?<![A-Za-z.'])({_either(_BEFORE_NUMBERS)})\.\s?(?=#?\d|(?-i:[IVXL]{{1,6}})\b)", re.IGNORECASE
 )
 _STREET = re.compile(
-    rf"(?<=[a-z\d] )(?<=[A-Za-z\d] )({_either(_STREETS)})(?:\.|(?=\s*$|[,;!?]))(?P<next>(?=\s*$|\s*[,;:!?)]|\s+[a-z\d(]|\s+[A-Z]))"
+    rf"(?<=[a-z\d] )(?<=[A-Za-z\d] )({_either(_STREETS)})(?:\.|(?=\s*$|[,;!?]))"
+    r"(?=\s*$|\s*[,;:!?)]|\s+[A-Za-z\d(])"
 )
 _NAME_BEFORE = re.compile(
     r"(?:\b(?P<number>\d{1,6}[A-Za-z]?|\w+) )?(?P<name>[A-Z][\w'-]*|[a-z]*(?:first|second|third|th)) $"
@@ -131,7 +135,7 @@ def _street(match: re.Match[str]) -> str | None:
     if not before:
         return None
     after = match.string[match.end() : match.end() + 12]
-    if re.match(r"\s+[A-Z]", after) and not (before["number"] or "")[:1].isdigit() and not before["name"][0].isdigit():
+    if re.match(r"\s+[A-Z]", after) and not (before["number"] or "")[:1].isdecimal():
         return None
     has_dot = match[0].endswith(".")
     return _STREETS[match[1]] + "." * bool(has_dot and not after.strip())

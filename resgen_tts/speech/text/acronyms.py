@@ -3,15 +3,10 @@
 import functools
 import re
 
-from resgen_tts.speech.text.rewrite import Spans, TracedText
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+from resgen_tts.speech.text.rewrite import Spans, TracedText, word_set
 
 # Acronyms that are read as words, and short words that people shout.
-_WORDS = _words(
+_WORDS = word_set(
     """NASA NATO UNESCO UNICEF OPEC FIFA UEFA LASER RADAR SONAR SCUBA AIDS SARS COVID ASCII RAM ROM GIF JPEG PIN SIM
     LAN WAN SWAT NAFTA ASEAN BREXIT DEFRA ERASMUS POTUS SCOTUS FLOTUS NAVY NAND YOLO FOMO ASAP LIDAR CAPTCHA
     BIOS LATEX UNIX LINUX BASIC COBOL FORTRAN JSON YAML TOML CUDA MIDI IKEA LEGO MENSA PISA NOAA OSHA FEMA HIPAA
@@ -21,14 +16,15 @@ _WORDS = _words(
     BY DO IF IN IS OF ON OR TO UP AT AS AN AM OH HI HA AH HEY WOW WHY OWN OFF MAY SIX TEN ASK BUY CAR DOG EAT
     FAR FEW GOT GUN JOB KEY LAW LAY LIE LOT LOW MOM DAD MET NOR OIL PAY RUN SAD SET SIT SIR SON SUN TRY WAR YET
     AGE AGO AIR ART BED BIT BOX CUT DIE DRY EGG FIX FLY GOD GAS HIT ICE KID LEG LIP MAP MIX MUD NET NUT ODD PEN
-    PIG POT RAT RAW ROW RUB SEA SEX SKY TAX TEA TIE TIP TOE TOY VAN VOW WEB WET ZOO MR MRS MS DR"""
+    PIG POT RAT RAW ROW RUB SEA SEX SKY TAX TEA TIE TIP TOE TOY VAN VOW WEB WET ZOO MR MRS MS DR IT US
+    LED AD UPS RIP POW"""
 )
-# Read by their letters although they could be words.
-_LETTERS = _words(
+# Read by their letters although they could be words; those of both lists only where a line is not all in capitals.
+_LETTERS = word_set(
     """USA UK US EU UN UAE AI IT TV PC CEO CFO CTO COO FAQ API URL USB VIP ATM IBM IOU AKA EST EDT GMT UTC BC AD CE BCE
     AC DIY ETA EV ISO LED LCD MRI IQ EQ IP ID GPA UFO UCLA ESPN NAACP IMDB ISBN AAA AARP ACLU ADHD AFL CIO EPA
     IMF IRA IRS IVF NBA NFL NHL NYU OCD PHD RIP ROI SOS SUV UFC UPS USDA USAF USSR WHO WTO WWE XML HIV HR PR PE
-    ER SEO UI UX OS AOL ABC CBC EKG EEG ICU MIA POW QA AA AAAA"""
+    ER SEO FBI CIA NSA CNN DNA UI UX OS AOL ABC CBC EKG EEG ICU MIA POW QA AA AAAA"""
 )
 _SAID = {"OK": "okay", "IEEE": "I triple E", "NAACP": "N double A C P", "AAA": "triple A", "WWW": "W W W"}
 _CAPITALS = re.compile(r"(?<![A-Za-z'])([A-Z]{2,12})('s|s|'S)?(?![A-Za-z]|'[a-zA-Z])")
@@ -41,7 +37,7 @@ _LINE = re.compile(r"[^\n]+")
 
 
 def spell(letters: str) -> str:
-    """ "F B I"."""
+    """Its letters, a blank between: "F B I"."""
     return " ".join(letters.upper())
 
 
@@ -63,15 +59,14 @@ def _capitals(word: str, is_shouted: bool) -> str:
 
 
 def _shouted_lines(text: str) -> list[tuple[int, int]]:
-    """Lines of three words or more that are mostly capitals: there, capitals mean nothing."""
+    """Lines of some words that are mostly capitals, and no row of acronyms: there, capitals mean nothing."""
     found = []
     for line in _LINE.finditer(text):
         if not line[0].isupper() and sum(map(str.isupper, line[0])) <= 0.6 * sum(map(str.isalpha, line[0])):
             continue
-        words = re.findall(r"[A-Za-z]+", line[0])
-        if len(words) > 2 and any(
-            len(word) > 3 or (len(word) > 1 and word in _WORDS) for word in words if word.isupper()
-        ):
+        words = [word for word in re.findall(r"[A-Za-z]+", line[0]) if len(word) > 1]
+        is_told = any(word in _WORDS for word in words) or (len(words) > 2 and any(len(word) > 3 for word in words))
+        if len(words) > 1 and is_told:
             found.append(line.span())
     return found
 

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 from resgen_tts.common.errors import require
 from resgen_tts.speech.text.homographs import EXCHANGED, MISTAKEN, PRONUNCIATIONS, tag
+from resgen_tts.speech.text.possessive import possessive
 from resgen_tts.speech.text.symbols import PAUSE
 
 _LOCK = threading.Lock()  # two threads must not build the model twice
 _LONGEST_GUESS = 16  # letters; g2p-en's network stops after 20 phones
-_VOICELESS, _SIBILANT = {"P", "T", "K", "F", "TH"}, {"S", "Z", "SH", "ZH", "CH", "JH"}
 
 
 @functools.cache
@@ -73,20 +73,11 @@ def _word(word: str) -> tuple[str, ...]:
     if word in model.cmu:
         return tuple(model.cmu[word][0])
     if word.endswith("'s"):
-        return _possessive(_word(word[:-2]))
+        return possessive(_word(word[:-2]), "arpabet")
     letters = word.replace("'", "")
     if not set(letters) & set("aeiouy"):
         return tuple(phone for letter in letters for phone in model.cmu.get(letter, [()])[0])
     return _guess(letters)
-
-
-def _possessive(noun: tuple[str, ...]) -> tuple[str, ...]:
-    """The noun with S, Z or IH0 Z, as its last phone asks for."""
-    if not noun:
-        return ()
-    if noun[-1] in _SIBILANT:
-        return (*noun, "IH0", "Z")
-    return (*noun, "S" if noun[-1] in _VOICELESS else "Z")
 
 
 def _guess(letters: str) -> tuple[str, ...]:

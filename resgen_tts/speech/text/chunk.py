@@ -1,13 +1,19 @@
 """Long texts in chunks that are spoken one by one: whole sentences where they fit, never a torn word."""
 
 import bisect
+import itertools
 import re
 from dataclasses import dataclass
 
-from resgen_tts.common.errors import ConfigError
+from resgen_tts.common.errors import ConfigError, TextError
 from resgen_tts.speech.text.normalize import NormalizedText
 from resgen_tts.speech.text.tokens import word_spans
 
+LONGEST_WORD = 60  # characters of a word that is never cut, however short the chunks: the longest English ones have 45
+LONGEST_INLINE = 400
+"""Characters of a word's inline phonemes that are spoken at once, which nothing may cut: some 25 s."""
+
+_PIECE = re.compile(r"(?:\[\[[^\[\]]*\]\]|\S)[,.;:?!'\"]{0,4}")  # nothing less can stand at the end of a part of a word
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n|\u2029")
 _WORD, _CLAUSE, _SENTENCE, _PARAGRAPH, _END = range(5)
 _NAMES = ("word", "clause", "sentence", "paragraph", "end")
@@ -35,17 +41,20 @@ def split(text: NormalizedText, longest: int = 200, shortest: int = 20) -> list[
     """Split at paragraphs, else at sentences, else at clauses, else evenly at blanks; linear in the text's length.
 
     Sentences are packed together up to ``longest``. A chunk exceeds it by less than ``shortest`` where otherwise too
-    short a rest would be left over, and by more only for one longer word. A chunk shorter than ``shortest`` is
-    joined to a neighbour where both fit. The chunks' texts, joined, are the spoken text.
+    short a rest would be left over, and by more only for one longer word. What is no word any more, such as a pasted
+    key, is cut into equal parts of at most ``longest`` or :data:`LONGEST_WORD`, but never inside ``[[...]]``. A chunk
+    shorter than ``shortest`` is joined to a neighbour where both fit. The chunks' texts, joined, are the spoken text.
 
     Args:
         text: what the normaliser made; abbreviations are words by now, so a full stop ends a sentence.
         longest: characters of a chunk.
         shortest: characters below which a chunk is not left alone.
+    Raises:
+        TextError: TEXT_INLINE_PHONEMES, more than :data:`LONGEST_INLINE` characters of them are one word.
     """
     if not 0 <= shortest <= longest or longest < 1:
         raise ConfigError(f"chunks need 0 <= shortest <= longest, got {shortest} and {longest}")
-    spans = word_spans(text.text)
+    spans = [part for span in word_spans(text.text) for part in _parts(text.text, span, longest)]
     if not spans:
         return [Chunk(text.text, 0, len(text.text), _NAMES[_END])] if text.text else []
     words = _Words(spans, _strengths(text, spans))
@@ -67,6 +76,29 @@ class _Words:
     def length(self, first: int, last: int) -> int:
         """Characters of the words ``first`` to ``last``, both included."""
         return self.spans[last][1] - self.spans[first][0]
+
+
+def _parts(text: str, span: tuple[int, int], longest: int) -> list[tuple[int, int]]:
+    """A word, or the equal parts of one that is longer than a chunk."""
+    start, end = span
+    longest = max(longest, LONGEST_WORD)
+    if end - start <= longest:
+        return [span]
+    size = -(-(end - start) // -(-(end - start) // longest))  # rounded up twice
+    borders = [start]
+    stop = start
+    for piece in _PIECE.finditer(text, start, end):
+        if len(piece[0]) > max(longest, LONGEST_INLINE):
+            raise TextError(
+                f"{piece[0][:20]}... are {len(piece[0])} characters of inline phonemes; at most {LONGEST_INLINE} can "
+                "be spoken at once.",
+                code="TEXT_INLINE_PHONEMES",
+                hint="Close the brackets and open them again between two words.",
+            )
+        if piece.end() - borders[-1] > size and stop > borders[-1]:
+            borders.append(stop)
+        stop = piece.end()
+    return list(itertools.pairwise([*borders, end]))
 
 
 def _strengths(text: NormalizedText, spans: list[tuple[int, int]]) -> list[int]:

@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 from resgen_tts.common.errors import TextError
-from resgen_tts.speech.text.rewrite import Notes, TracedText
+from resgen_tts.speech.text.rewrite import Notes, TracedText, word_set
 
 ATOM = "\ue000"  # one private character stands for one [[...]] until the end
 SIGNS = "£€¥¢₹₩₽₿°×÷±≈≠≤≥−√∞²³⁴⁵⁶⁷⁸⁹⁰¹½¼¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞µΩ′″§©®™–—…‰"  # read by the passes on numbers and signs
@@ -44,10 +44,16 @@ _PICTURES = (
     "\U0001f000-\U0001f0ff\U0001f1e6-\U0001f1ff\U0001f200-\U0001f2ff\U0001f300-\U0001faff"
 )
 _EMOJI = re.compile(f"[{_PICTURES}][{_PICTURES}{_EMOJI_PARTS}]*")
-_EMOTICON = re.compile(r"(?<!\S)(?:[:;=8][-']?[)(DPpOo|*/\\]{1,3}|<3|[xX]D)(?!\S)")
+_EMOTICON = re.compile(r"(?<!\S)(?:[:;=8][-']?[)(DPpOo|*/\\]{1,3}|<3)(?!\S)")
 _FORMAT_MARKS = re.compile(r"[\ufe0e\ufe0f\u20e3\u00ad\u034f]")  # they only style what stands before them
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
                        r"\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]")  # fmt: skip
+
+
+# First words of the Unicode names of letters that are Latin in another dress.
+_LATIN_NAMES = word_set(
+    "LATIN FULLWIDTH MATHEMATICAL DOUBLE-STRUCK SCRIPT FEMININE MASCULINE MICRO MODIFIER BLACK-LETTER"
+)
 
 
 def refuse_foreign(text: str) -> None:
@@ -64,8 +70,7 @@ def refuse_foreign(text: str) -> None:
             latin += character.isalpha()
         elif character.isalpha() and character not in _GREEK:
             script = unicodedata.name(character, "?").split()[0].removesuffix("-EXTENSION")
-            if script in {"LATIN", "FULLWIDTH", "MATHEMATICAL", "DOUBLE-STRUCK", "SCRIPT", "FEMININE", "MASCULINE", "MICRO",
-                          "MODIFIER", "BLACK-LETTER"}:  # fmt: skip
+            if script in _LATIN_NAMES:
                 latin += 1
             else:
                 scripts[script] = scripts.get(script, 0) + 1

@@ -3,7 +3,7 @@
 import re
 
 from resgen_tts.speech.text.numbers import cardinal, decade, ordinal, year
-from resgen_tts.speech.text.rewrite import TracedText
+from resgen_tts.speech.text.rewrite import TracedText, word_set
 
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
           "December")  # fmt: skip
@@ -15,54 +15,68 @@ _SHORT_MONTHS = {name[:3].lower(): name for name in MONTHS} | {"sept": "Septembe
 _MONTH = r"(?P<month>(?:" + "|".join(MONTHS) + r")\b|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)\b\.?)"
 _ORD = r"(?:st|nd|rd|th)"
 _YEAR = r"(?P<year>[12]\d{3})(?![\d,]*\d|\.\d)"
-_ISO = re.compile(r"(?<![\d/.-])(?P<year>[12]\d{3})(?P<by>[-/])(?P<month>0?[1-9]|1[0-2])(?P=by)(?P<day>0?[1-9]|[12]\d|3[01])"
-                  r"(?![\d/-])(?:T(?=\d\d:))?")  # fmt: skip
+_ISO = re.compile(
+    r"(?<![\d/.-])(?P<year>[12]\d{3})(?P<by>[-/])(?P<month>0?[1-9]|1[0-2])(?P=by)(?P<day>0?[1-9]|[12]\d|3[01])"
+    r"(?![\d/-])(?:T(?=\d\d:))?"
+)
 _SLASHED = re.compile(r"(?<![\d/.-])(\d{1,2})([/.-])(\d{1,2})\2((?:[12]\d)?\d\d)(?![\d/-]|\.\d)")
 _MONTH_DAY = re.compile(
     rf"(?<![A-Za-z]){_MONTH} (?:the )?(?P<day>\d{{1,2}}){_ORD}?(?![\d:]|[.,]\d|\s?[ap]\.?m\b)"
     rf"(?:\s?(?P<by>[-–])\s?(?P<last>\d{{1,2}}){_ORD}?(?![\d/]))?(?P<comma>,?) ?(?:(?<=[ ,]){_YEAR})?"
 )
 _DAY_MONTH = re.compile(
-    rf"(?<![\w.,$£€-])(?P<the>[Tt]he )?(?P<day>\d{{1,2}})(?P<ord>{_ORD}?)(?:\s?(?P<by>[-–])\s?(?P<last>\d{{1,2}}){_ORD}?)?"
+    rf"(?<![\w.,$£€-])(?P<the>[Tt]he )?(?P<day>\d{{1,2}})(?P<ord>{_ORD}?)"
+    rf"(?:\s?(?P<by>[-–])\s?(?P<last>\d{{1,2}}){_ORD}?)?"
     rf"(?P<of> of)?[ -]{_MONTH}(?:(?P<comma>,?)[ -]{_YEAR})?"
 )
 _MONTH_YEAR = re.compile(rf"(?<![A-Za-z]){_MONTH},? {_YEAR}")
 _SHORT_MONTH = re.compile(r"(?<![A-Za-z])(Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)\.(?=\s|$|[,;)])")
-_DAY_RANGE = re.compile(r"(?<![A-Za-z])(Mon|Tue|Wed|Thu|Fri|Sat|Sun)\s?[-–]\s?(Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?![A-Za-z])")
+_DAY = r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_DAY_RANGE = re.compile(rf"(?<![A-Za-z]){_DAY}\s?[-–]\s?{_DAY}(?![A-Za-z])")
 _SHORT_DAY = re.compile(r"(?<![A-Za-z])(?:(Mon|Tues?|Wed|Thu|Thurs?|Fri)\.(?=\s|$|,)|(Sat|Sun)\.(?=,|\s[A-Z\d][a-z\d])|"
                         r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?=,? (?:\d|(?:" + "|".join(MONTHS) + r")\b)))")  # fmt: skip
 _MONTH_DAY_ALONE = re.compile(r"(?<=[a-z] )(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\d/]|\.\d)")
 _BEFORE_DATE = re.compile(r"\b(?:on|by|until|till|since|before|after|due)\s$", re.IGNORECASE)
 _DECADE = re.compile(r"(?<![\w.,$£€-])(?:(1[0-9]|20)(\d0)|'?([2-9]0)|'(10|00))'?s(?![a-z])")
 _SHORT_YEAR = re.compile(r"(?<![\w'])'(\d\d)(?![\w'])")
-_BARE_YEAR = re.compile(r"(?<![\w.,$£€¥#/:+×÷=<>~^-])(?P<first>[12]\d{3})(?:\s?(?P<by>[-–])\s?(?P<last>[12]\d{3}|\d\d))?"
-                        r"(?![\w%°$£€¥/:²³×÷=<>+^-]|[.,]\d|\s?[+×÷=<>*%°€£]|\s?[-–]\s?\d)")  # fmt: skip
+_BARE_YEAR = re.compile(
+    r"(?<![\w.,$£€¥#/:+×÷=<>~^-])(?P<first>[12]\d{3})(?:\s?[-–]\s?(?P<last>[12]\d{3}|\d\d))?"
+    r"(?![\w%°$£€¥/:²³×÷=<>+^-]|[.,]\d|\s?[+×÷=<>*%°€£]|\s?[-–]\s?\d)"
+)
 _YEAR_BEFORE = re.compile(
     r"(?:\b(?:in|since|by|until|till|from|during|before|after|circa|year|years|of|between|early|late|mid|spring|summer|autumn|"
     r"fall|winter|around|about|to|and|through|AD|A\.D\.|born|died|established|founded|c\.|ca\.|est\.|"
     + "|".join(MONTHS) + r"),?|[(©]) ?$", re.IGNORECASE)  # fmt: skip
-_YEAR_STRONG = re.compile(r"(?:\b(?:in|since|until|during|circa|year|born|died|founded|early|late|AD|" + "|".join(MONTHS) + r"),?) $",
-                          re.IGNORECASE)  # fmt: skip
-_YEAR_AFTER = re.compile(r"\s?(?:AD|BC|BCE|CE|A\.D\.|B\.C\.)\b")
-_COUNTS_AFTER = re.compile(
-    r"\s(?:(?:or so |more |other |different |small |large |new |old |young |square |cubic |metric |of (?:them|the|these|those|us|you)\b)"
-    r"|[a-z]+(?:[^sui\W]|(?<=[^i])u|(?<=[^t])i)s\b(?<!\bwas)(?<!\bhas)(?<!\bdoes)|(?:people|men|women|children|feet|percent|"
-    r"million|billion|thousand|hundred|dollars?|pounds?|euros?|kg|km|cm|mm|m|ft|lb|lbs|g|mg|ml|mph|hp|words|fish|sheep|px|"
-    r"pixels|rpm|kcal|cal|k?W|[kMG]?Hz|MB|GB|kB|TB|°)(?![A-Za-z]))"
+_YEAR_STRONG = re.compile(
+    r"\b(?:in|since|until|during|circa|year|born|died|founded|early|late|AD|" + "|".join(MONTHS) + r"),? $",
+    re.IGNORECASE,
 )
+_YEAR_AFTER = re.compile(r"\s?(?:AD|BC|BCE|CE|A\.D\.|B\.C\.)\b")
+_NEXT_WORD = re.compile(r"\s([A-Za-z]{1,20})")
+_COUNTED = word_set(
+    """people men women children feet percent million billion thousand hundred dollar pound euro kg km cm mm m ft lb
+    g mg ml mph hp fish sheep px rpm kcal cal kW W Hz kHz MHz GHz MB GB kB TB or more other different small large new
+    square cubic metric of"""
+)
+_NO_PLURALS = word_set("was has does yes always perhaps besides afterwards its his this as ours theirs hers")
 _AMPM = r"(?P<half>[ap]\.m\.|[ap]\.m\b|[AP]\.M\.|[AP]\.M\b|[ap]m\b|[AP]M\b)"
-_TIME = re.compile(rf"(?<![\w:.,])(?P<hour>[01]?\d|2[0-4])[:.](?P<minute>[0-5]\d)(?:(?<=:\d\d):(?P<second>[0-5]\d)(?:\.\d{{1,6}})?)?"
-                   rf"(?P<z>Z\b)?(?:\s?{_AMPM})", re.IGNORECASE)  # fmt: skip
+_TIME = re.compile(
+    r"(?<![\w:.,])(?P<hour>[01]?\d|2[0-4])[:.](?P<minute>[0-5]\d)"
+    rf"(?:(?<=:\d\d):(?P<second>[0-5]\d)(?:\.\d{{1,6}})?)?\s?{_AMPM}",
+    re.IGNORECASE,
+)
 _CLOCK = re.compile(
-    r"(?<![\w:.,])(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d)(?:\.\d{1,6})?)?(?P<h> ?h\b)?(?![\d:])"
+    r"(?<![\w:.,])(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)"
+    r"(?::(?P<second>[0-5]\d)(?:\.\d{1,6})?)?(?: ?h\b)?(?![\d:])"
 )
 _HOUR = re.compile(
     rf"(?<![\w:.,$£€])(?:(?P<first>1[0-2]|0?[1-9])\s?[-–]\s?)?(?P<hour>1[0-2]|0?[1-9])\s?{_AMPM}", re.IGNORECASE
 )
 _O_CLOCK = re.compile(r"(?<![\w:.,])(1[0-2]|[1-9])(?=\s?o'clock\b)", re.IGNORECASE)
 _CLOCK_RANGE = re.compile(r"(?<=[\dmM.])\s?[-–]\s?(?=(?:[01]?\d|2[0-4])(?::[0-5]\d|\s?[ap]\.?m\b))")
-_SENTENCE_FOLLOWS = re.compile(rf"\s*$|\s+[\"'(]*(?!(?:{'|'.join(MONTHS)}|\w+day|E[SD]T|P[SD]T|C[SD]T|GMT|UTC|Eastern|Pacific|Central)\b)"
-                               r"[A-Z]")  # fmt: skip
+_SENTENCE_FOLLOWS = re.compile(
+    rf"\s*$|\s+[\"'(]*(?!(?:{'|'.join(MONTHS)}|\w+day|[EPC][SD]T|GMT|UTC|Eastern|Pacific|Central)\b)[A-Z]"
+)
 
 
 _DIGIT = re.compile(r"\d")
@@ -112,13 +126,15 @@ def _month_day(match: re.Match[str]) -> str | None:
 
 
 def _day_month(match: re.Match[str]) -> str | None:
-    if not 1 <= int(match["day"]) <= 31 or (match["month"] == "May" and not (match["ord"] or match["year"])
-                                            and re.match(r" [a-z]", match.string[match.end() : match.end() + 2])
-                                            and not match["of"] and not match["the"] and not _on_before(match)):  # fmt: skip
+    is_plain = not (match["ord"] or match["year"] or match["of"] or match["the"] or _on_before(match))
+    if match["month"] == "May" and is_plain and re.match(r" [a-z]", match.string[match.end() : match.end() + 2]):
+        return None  # "the 3 may go"
+    if not 1 <= int(match["day"]) <= 31:
         return None
     days = ordinal(match["day"]) + (f" to {ordinal(match['last'])}" if match["last"] else "")
     # "3rd of June" is read as it stands, "3 June" and "3rd June" with an article, unless one stands before.
-    has_article = match["the"] or match["of"] or match.string[max(0, match.start() - 4) : match.start()].lower() == "the "
+    before = match.string[max(0, match.start() - 4) : match.start()]
+    has_article = match["the"] or match["of"] or before.lower() == "the "
     article = (match["the"] or "") if has_article else "the "
     said = f"{article}{days} of {_month(match['month'])}"
     return said + (f"{match['comma'] or ''} {year(int(match['year']))}" if match["year"] else "")
@@ -189,6 +205,14 @@ def _decade(match: re.Match[str]) -> str | None:
     return decade(int(match[3]))
 
 
+def _counts(after: str) -> bool:
+    """Whether the next word is something that is counted: a plural, a unit."""
+    following = _NEXT_WORD.match(after)
+    word = following[1] if following else ""
+    is_plural = len(word) > 3 and word.islower() and word.endswith("s") and not word.endswith(("ss", "us", "is"))
+    return word in _COUNTED or (is_plural and word not in _NO_PLURALS)
+
+
 def _bare_year(match: re.Match[str]) -> str | None:
     """Four digits without a comma: 1900 to 2099 are a year unless they count something, others where a word says so."""
     first, last = int(match["first"]), match["last"]
@@ -200,7 +224,7 @@ def _bare_year(match: re.Match[str]) -> str | None:
         return f"{year(first)} to {cardinal(last)}"
     if last:
         return f"{year(first)} to {year(int(last))}" if first < int(last) else None
-    if _COUNTS_AFTER.match(after):
+    if _counts(after):
         return None
     told = _YEAR_BEFORE.search(before) or _YEAR_AFTER.match(after)
     if not (told if 1000 <= first < 1900 or first >= 2100 else True):

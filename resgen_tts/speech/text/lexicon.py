@@ -1,10 +1,15 @@
 """A user's lexicon: words and how they are said, over what the g2p would say."""
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from resgen_tts.common.errors import DataError
+from resgen_tts.speech.text import cleanup, markup
+from resgen_tts.speech.text.kept_words import POSSESSIVE, find_words, fold_word
+from resgen_tts.speech.text.possessive import possessive
+from resgen_tts.speech.text.rewrite import Notes, TracedText
 from resgen_tts.speech.text.symbols import Inventory
 
 
@@ -13,7 +18,7 @@ class Lexicon:
     """Pronunciations of whole words, in the symbols of the model's unit.
 
     Args:
-        entries: symbols by lower-case word.
+        entries: symbols by word, in the form of :func:`fold_word`.
         digest: hex SHA-256 of the file.
         name: of the file, for messages.
     """
@@ -53,31 +58,54 @@ class Lexicon:
                 bad.append(f"{path.name}:{number}: {problem}")
                 continue
             word, symbols = line.split("\t")
-            entries[_key(word)] = tuple(symbols.split())
-            first_line[_key(word)] = number
+            entries[fold_word(word)] = tuple(symbols.split())
+            first_line[fold_word(word)] = number
         if bad:
             raise DataError(
                 "; ".join(bad), code="LEXICON_INVALID", hint="A line is: word, tab, symbols separated by blanks."
             )
         return cls(entries, hashlib.sha256(data).hexdigest(), path.name)
 
-    def get(self, word: str) -> tuple[str, ...] | None:
-        """How a word is said, whatever its case and the quotes around it; None where the lexicon does not know it."""
-        key = _key(word)
-        return self.entries.get(key, self.entries.get(key.strip("'")))
+    @functools.cached_property
+    def words(self) -> frozenset[str]:
+        """The words, for the normaliser to keep."""
+        return frozenset(self.entries)
+
+    def get(self, word: str, units: str) -> tuple[str, ...] | None:
+        """How a word is said, whatever its case; None where the lexicon does not know it.
+
+        An ``'s`` at a word of the lexicon is said as that of any noun.
+        """
+        key = fold_word(word)
+        if key not in self.entries and key.endswith(POSSESSIVE):
+            noun = self.entries.get(key.removesuffix(POSSESSIVE))
+            return noun and possessive(noun, units)
+        return self.entries.get(key)
 
     def warnings(self, inventory: Inventory) -> tuple[str, ...]:
-        """One warning that names all entries with symbols that the model does not know."""
+        """What a user of this lexicon should know: entries that no text can reach, and those that cannot be said."""
+        notes = []
+        if lost := [word for word in self.entries if not _is_reachable(word)]:
+            notes.append(f"LEXICON_UNREACHABLE: {self.name}: no text can hold these as a word: {', '.join(lost)}")
         strange = [
             f"{word} ({' '.join(unknown)})"
             for word, symbols in self.entries.items()
             if (unknown := inventory.unknown(symbols))
         ]
-        return (f"LEXICON_UNKNOWN_SYMBOLS: {self.name}: unknown to the model: {', '.join(strange)}",) if strange else ()
+        if strange:
+            notes.append(f"LEXICON_UNKNOWN_SYMBOLS: {self.name}: unknown to the model: {', '.join(strange)}")
+        return tuple(notes)
 
 
-def _key(word: str) -> str:
-    return word.strip().lower()
+def _is_reachable(word: str) -> bool:
+    """Whether a text that has the word still has it, as one, when the normaliser looks for words to keep."""
+    if not any(character.isalnum() for character in word) or find_words(word, frozenset((word,))) != [(0, len(word))]:
+        return False
+    if word.isascii() and word.isalnum():
+        return True
+    notes = Notes()
+    traced, _ = cleanup.take_atoms(cleanup.remove_controls(TracedText.start(word), notes))
+    return markup.strip_markup(traced, notes).text == word
 
 
 def _problem(line: str, first_line: dict[str, int]) -> str:
@@ -85,8 +113,8 @@ def _problem(line: str, first_line: dict[str, int]) -> str:
     fields = line.split("\t")
     if len(fields) != 2:
         return f"{len(fields) - 1} tabs instead of one"
-    word = _key(fields[0])
-    if not word or " " in word:
+    word = fold_word(fields[0])
+    if len(word.split()) != 1:
         return f"{word!r} is not one word"
     if not fields[1].split():
         return f"no symbols for {word!r}"

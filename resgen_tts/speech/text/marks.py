@@ -6,6 +6,8 @@ from resgen_tts.speech.text.cleanup import ATOM
 from resgen_tts.speech.text.rewrite import Notes, TracedText
 
 _INCH_QUOTE = re.compile(r"[\"\n]")
+_WIDE = re.compile(r"[^\S\n]{2,}")
+_EMPTY_LINES = re.compile(r"\n(?:[^\S\n]?\n)+")
 _PARAGRAPH = re.compile(r"\s*\n[^\S\n]*\n\s*")
 _LIST_ITEM = re.compile(r"\s*\n\s*(?:[-*+•–—]\s+|#{1,6}\s+)|\A\s*(?:[-*+•–—]|#{1,6})\s+")
 _HYPHENATED = re.compile(r"(?<=[a-z])-[^\S\n]*\n[^\S\n]*(?=[a-z])")
@@ -15,8 +17,11 @@ _ENDING = re.compile(r"(?<=[a-z])\((s|es|ies|d|ed|r)\)")
 _BRACKET = re.compile(r"[(\[{)\]}]")
 _CLOSES_ALL = re.compile(r"[)\]}\"'\s]*(?:[,.;:?!]|$)")
 _QUOTE = re.compile(r"'")
-_ELISIONS = re.compile(r"'(?:tis|twas|twere|twill|em|cause|til|till|bout|round|neath|n|ere|im|er|is|old|ad|av|ave|ope|ouse|and|ow|nother|tother|gainst|midst|fraid|kay)\b",
-                       re.IGNORECASE)  # fmt: skip
+_ELISIONS = re.compile(
+    r"'(?:tis|twas|twere|twill|em|cause|til|till|bout|round|neath|n|ere|im|er|is|old|ad|av|ave|ope|ouse|and|ow|nother|"
+    r"tother|gainst|midst|fraid|kay)\b",
+    re.IGNORECASE,
+)
 _SILENT = re.compile(r"[\"*_~|\\^`#/<>\u2212–-]")
 _UNKNOWN = re.compile(rf"[^A-Za-z' ,.;:?!\n{ATOM}]")
 _BLANKS = re.compile(r"\s\s+|[^\S ]")
@@ -33,7 +38,7 @@ def mark_inches(traced: TracedText) -> TracedText:
     for match in _INCH_QUOTE.finditer(traced.text):
         if match[0] == "\n":
             is_open = False
-        elif not is_open and traced.text[max(0, match.start() - 1) : match.start()].isdigit():
+        elif not is_open and traced.text[max(0, match.start() - 1) : match.start()].isdecimal():
             edits.append((match.start(), match.end(), "″"))
         else:
             is_open = not is_open
@@ -41,7 +46,8 @@ def mark_inches(traced: TracedText) -> TracedText:
 
 
 def break_lines(traced: TracedText) -> TracedText:
-    """An ellipsis pauses, the end of a paragraph or list item ends the sentence; a word broken over two lines is put together."""
+    """Ellipses pause, paragraphs and list items end the sentence; a word broken over two lines is put together."""
+    traced = traced.sub(_WIDE, " ").sub(_EMPTY_LINES, "\n\n")  # so that no run of blanks is read twice below
     return traced.sub(_ELLIPSIS, _ellipsis).sub(_HYPHENATED, "").sub(_LIST_ITEM, _stop).sub(_PARAGRAPH, _stop)
 
 

@@ -12,12 +12,13 @@ import numpy as np
 from jaxtyping import Int32
 
 from resgen_tts.common.errors import ConfigError, TextError
-from resgen_tts.speech.text import abbreviations, acronyms, cleanup, dates, markup, marks, quantities, roman, signs, web
+from resgen_tts.speech.text import abbreviations, acronyms, cleanup, dates, marks, markup, quantities, roman, signs, web
+from resgen_tts.speech.text.kept_words import take_words
 from resgen_tts.speech.text.rewrite import Notes, TracedText
 
 MAX_CHARACTERS = 1_000_000
 BACKENDS = ("builtin", "wetext", "nemo")
-_ROUNDS = 4  # the spoken form is read again until it stays: what one pass removed may have stood between two words
+_ROUNDS = 8  # the spoken form is read again until it stays: what one pass removed may have stood between two words
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class NormalizedText:
         return int(self.origins[start, 0]), int(self.origins[end - 1, 1])
 
 
-def normalize(text: str, backend: str = "builtin") -> NormalizedText:
+def normalize(text: str, backend: str = "builtin", keep: frozenset[str] = frozenset()) -> NormalizedText:
     """Spell out what is not a word, and keep letters, apostrophes and the pause marks ``, . ; : ? !``.
 
     Inline phonemes ``[[...]]`` stay as they are. The spoken form of a spoken form is itself.
@@ -51,6 +52,7 @@ def normalize(text: str, backend: str = "builtin") -> NormalizedText:
     Args:
         backend: "builtin"; "wetext" or "nemo" read numbers, dates and the like by those libraries, between our own
             clean-up and our own last passes (then origins are those of whole words).
+        keep: words that stay as they are written, such as those of a lexicon (``kept_words.fold_word``).
 
     Raises:
         TextError: TEXT_EMPTY, TEXT_TOO_LONG, TEXT_INVALID_UNICODE, TEXT_UNSUPPORTED_LANGUAGE where most letters are not
@@ -72,7 +74,8 @@ def normalize(text: str, backend: str = "builtin") -> NormalizedText:
     cleanup.refuse_foreign(text)
     notes = Notes()
     traced, atoms = cleanup.take_atoms(cleanup.remove_controls(TracedText.start(text), notes))
-    traced = cleanup.fold(markup.strip_markup(traced, notes), notes)
+    traced, atoms = take_words(markup.strip_markup(traced, notes), atoms, keep)
+    traced = cleanup.fold(traced, notes)
     if backend != "builtin":
         from resgen_tts.speech.text.backends import rewrite_by
 

@@ -5,6 +5,7 @@ The wording is the same everywhere: "and" before the last two digits, no commas,
 """
 
 import functools
+import itertools
 import re
 
 LONGEST = 18  # digits; longer strings are read digit by digit (see text/quantities.py), so patterns stay short
@@ -99,7 +100,7 @@ def roman(letters: str) -> int:
     if not letters or not _ROMAN_FORM.fullmatch(letters):
         return 0
     values = [_ROMAN[letter] for letter in letters] + [0]
-    return sum(-now if now < after else now for now, after in zip(values, values[1:], strict=False))
+    return sum(-now if now < after else now for now, after in itertools.pairwise(values))
 
 
 def plural(noun: str) -> str:

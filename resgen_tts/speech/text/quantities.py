@@ -1,6 +1,7 @@
 """Numbers with something around them: money, units, percent, fractions, ranges, phone numbers, arithmetic."""
 
 import re
+from collections.abc import Iterable
 
 from resgen_tts.speech.text.numbers import LONGEST, cardinal, counted, is_one, number, ordinal, plural, spell_digits
 from resgen_tts.speech.text.rewrite import TracedText
@@ -11,6 +12,12 @@ NUM = r"(?:\d{1,3}(?:,\d{3}){1,11}(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|(?<!\d)\.\d+)"
 _FREE = r"(?<![\d])(?<!\d[.,])"  # no digit and no number stands right before
 _SIGN = r"(?:(?<![\w)\].,])(?P<sign>[-−+]))?"
 _LONG = re.compile(r"\d+(?:\.\d+)?")
+
+
+def _either(words: Iterable[str]) -> str:
+    return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
+
+
 _VULGAR = {
     "½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5),
     "⅘": (4, 5),
@@ -50,17 +57,20 @@ _SCALES = (
 _SYMBOL = r"(?:(?:US|AU|A|CA|C|NZ|HK)?\$|[£€¥₹₩₽₿])"
 _CODE = r"(?:USD|EUR|GBP|JPY|CHF|CAD|AUD|INR|CNY)"
 _MONEY = re.compile(
-    rf"(?<![A-Za-z]){_SIGN}(?P<unit>{_SYMBOL}|{_CODE}(?=\s?\d)) ?(?P<sign2>[-−])?(?P<number>{NUM})(?:\s?[-–]\s?(?P<last>{NUM}))?{_SCALES}"
+    rf"(?<![A-Za-z]){_SIGN}(?P<unit>{_SYMBOL}|{_CODE}(?=\s?\d)) ?(?P<sign2>[-−])?"
+    rf"(?P<number>{NUM})(?:\s?[-–]\s?(?P<last>{NUM}))?{_SCALES}"
 )
-_MONEY_AFTER = re.compile(rf"{_FREE}(?<!\w){_SIGN}(?P<number>{NUM})(?P<gap> ?)(?:(?P<scale>k|thousand|million|billion|trillion) ?)?"
-                          rf"(?P<unit>[$£€¥₹₩₽₿]|{_CODE}\b)(?![\d])")  # fmt: skip
+_MONEY_AFTER = re.compile(
+    rf"{_FREE}(?<!\w){_SIGN}(?P<number>{NUM}) ?(?:(?P<scale>k|thousand|million|billion|trillion) ?)?"
+    rf"(?P<unit>[$£€¥₹₩₽₿]|{_CODE}\b)(?![\d])"
+)
 _CENTS = re.compile(rf"{_FREE}(?P<number>{NUM}) ?¢")
 _ONE_OF_VALUE = re.compile(r" (?:bill|note|coin|banknote|fine|question|ticket|fee|stamp)s?\b")
 _PERCENT = re.compile(rf"{_FREE}{_SIGN}(?P<number>{NUM})(?:\s?[-–]\s?(?P<last>{NUM}))? ?(?P<mark>%|‰)")
 _UNIT = re.compile(
     rf"{_FREE}(?<![A-Za-z$£€]){_SIGN}(?P<number>{NUM})(?:\s?(?P<by>[-–x×])\s?(?P<last>{NUM}))?(?P<gap>[ -]?)"
-    rf"(?P<unit>{'|'.join(sorted(map(re.escape, UNITS), key=len, reverse=True))})(?P<power>[²³23](?!\d))?"
-    rf"(?:/(?P<rate>{'|'.join(sorted(map(re.escape, RATES), key=len, reverse=True))}))?(?![A-Za-z0-9²³/&])(?P<dot>\.(?!\w))?"
+    rf"(?P<unit>{_either(UNITS)})(?P<power>[²³23](?!\d))?"
+    rf"(?:/(?P<rate>{_either(RATES)}))?(?![A-Za-z0-9²³/&])(?P<dot>\.(?!\w))?"
 )
 _HAS_DOT = frozenset(
     [
@@ -87,38 +97,44 @@ _HAS_DOT = frozenset(
         "mo",
     ]
 )
-_PER = re.compile(
-    rf"(?<=[A-Za-z])/(?P<rate>{'|'.join(sorted(map(re.escape, RATES), key=len, reverse=True))})(?![A-Za-z0-9²³])"
-)
+_PER = re.compile(rf"(?<=[A-Za-z])/(?P<rate>{_either(RATES)})(?![A-Za-z0-9²³])")
 _FEET = re.compile(
     r"(?<![\w.,'])(?P<feet>\d{1,3})['′] ?(?:(?P<inches>\d{1,2}(?:\.\d)?)(?:\"|″|''|′′)?)?(?![\w'])(?<!'(?= ))(?<! )"
 )
 _INCHES = re.compile(rf"{_FREE}(?P<number>{NUM})″")
 _NOUN_FOLLOWS = re.compile(r"\s(?!(?:of|and|or|per|in|on|to|at|for|from|with|by|a|is|was|the)\b)[a-z]")
 _PHONE = re.compile(
-    r"(?<![\w.,$£€-])(?:(?P<plus>\+)(?P<land>\d{1,3})[ .-]?|(?P<one>1)[ .-])?(?P<area>\(\d{2,5}\)[ .-]?|\d{3}[ .-])(?P<mid>\d{3}|(?<=\) )\d{4})[ .-](?P<end>\d{4})"
+    r"(?<![\w.,$£€-])(?:\+\d{1,3}[ .-]?|1[ .-])?(?:\(\d{2,5}\)[ .-]?|\d{3}[ .-])(?:\d{3}|(?<=\) )\d{4})[ .-]\d{4}"
     r"(?!\d|[.,-]\d)"
 )
 _ABROAD = re.compile(r"(?<![\w.,$-])\+(\d{1,3})((?:[ .-]\(?\d{1,5}\)?){2,6})(?!\d)|(?<![\w.,$-])\+(\d{8,15})(?!\d)")
 _LOCAL = re.compile(r"(?<![\w.,$£€/-])(\d{3})-(\d{4})(?![\w]|[.,/-]\d)")
 _GROUPS = re.compile(r"(?<![\w.,$£€/-])(\d{3})-(\d{2})-(\d{4})(?![\w]|[.,/-]\d)")
 _UK = re.compile(r"(?<![\w.,$-])(0\d{2,4}) (\d{3,4}) (\d{3,4})(?!\d|[.,]\d)")
-_RANGE = re.compile(rf"{_FREE}(?<![A-Za-z.+*/=<>×÷^-])(?P<first>{NUM})(?P<ord>(?:st|nd|rd|th)?)\s?(?P<by>[-–—])\s?(?P<last>{NUM})(?P<ord2>(?:st|nd|rd|th)?)"
-                    r"(?![\w]|\s?[-+*/=<>×÷]\s?\d|\s?=)")  # fmt: skip
+_RANGE = re.compile(
+    rf"{_FREE}(?<![A-Za-z.+*/=<>×÷^-])(?P<first>{NUM})(?P<ord>(?:st|nd|rd|th)?)\s?[-–]\s?"
+    rf"(?P<last>{NUM})(?P<ord2>(?:st|nd|rd|th)?)"
+    r"(?![\w]|\s?[-+*/=<>×÷]\s?\d|\s?=)")  # fmt: skip
 _RATIO = re.compile(r"(?<![\w:.,])(\d{1,6}):(\d{1,6})(?::(\d{1,6}))?(?![\w:]|[.,]\d)")
 _TIMES_BY = re.compile(rf"{_FREE}(?P<first>{NUM})(?P<gap>\s?)[xX](?P=gap)(?={NUM})")
 _EQUALS = re.compile(rf"{NUM}\s?=")
 _FOLD = re.compile(rf"{_FREE}(?<![A-Za-z])(?P<number>{NUM})[x×](?![\w])(?!\s?[\d(+−×÷=^*/-])")
 _SHORT_SCALE = re.compile(rf"{_FREE}(?<![\w]){_SIGN}(?P<number>{NUM})(?P<short>k|M|mn|bn|tn)(?![\w])")
 _ORDINAL = re.compile(r"(?<![\w.,])(\d{1,3}(?:,\d{3}){1,4}|\d+)(?:st|nd|rd|th)(?![A-Za-z0-9])", re.IGNORECASE)
-_SCORED = re.compile(r"\b(?:won|lost|win|wins|lose|loses|beat|beats|beaten|drew|draw|draws|score|scores|scored|led|lead|leads|leading|tied|tie|"
-                     r"victory|defeat|loss|ended|finished|it|them|up|down|ahead)(?: \w{1,20}){0,2} $", re.IGNORECASE)  # fmt: skip
+_SCORED = re.compile(
+    r"\b(?:won|lost|wins?|loses?|beat|beats|beaten|drew|draws?|score|scores|scored|led|leads?|leading|tied|tie|"
+    r"victory|defeat|loss|ended|finished|it|them|up|down|ahead)(?: \w{1,20}){0,2} $",
+    re.IGNORECASE,
+)
 _SAID_SO = {"24/7": "twenty four seven", "50/50": "fifty fifty", "9/11": "nine eleven", "20/20": "twenty twenty"}
 _EMERGENCY = re.compile(r"(?<=[Dd]ial |[Cc]all |[Rr]ing |[Tt]ext )\d{3}(?!\s[a-z]|[\w%]|[.,-]\d)")
 _NINE_TO_FIVE = re.compile(r"(?<![\w.,/-])9\s?[-–]\s?5(?![\w/-]|[.,]\d)")
-_BARE_RATE = re.compile(rf"(?<![A-Za-z/])(?P<unit>km|m|cm|mi|kg|g|mg|L|kB|MB|GB|kWh)/(?P<rate>{'|'.join(sorted(map(re.escape, RATES), key=len, reverse=True))})(?![A-Za-z0-9/])")
+_BARE_RATE = re.compile(
+    rf"(?<![A-Za-z/])(?P<unit>km|m|cm|mi|kg|g|mg|L|kB|MB|GB|kWh)/(?P<rate>{_either(RATES)})(?![A-Za-z0-9/])"
+)
 _DIRECTION = re.compile(
-    rf"{_FREE}(?P<number>{NUM}) ?° ?(?:(?P<min>\d{{1,2}})['′] ?(?:(?P<sec>{NUM})(?:\"|″) ?)?)?(?P<way>[NSEW])(?![A-Za-z])"
+    rf"{_FREE}(?P<number>{NUM}) ?° ?(?:(?P<min>\d{{1,2}})['′] ?(?:(?P<sec>{NUM})(?:\"|″) ?)?)?"
+    r"(?P<way>[NSEW])(?![A-Za-z])"
 )
 _WAYS = {"N": "north", "S": "south", "E": "east", "W": "west"}
 
@@ -129,7 +145,7 @@ _SLASH = re.compile("/")
 
 def say_quantities(traced: TracedText) -> TracedText:
     """All of the above; what is left are plain numbers."""
-    return traced.say_while(_NUMERIC, _PASSES).say_while(_SLASH, ((_BARE_RATE, _bare_rate), (_PER, lambda m: f" per {RATES[m['rate']]} "),))
+    return traced.say_while(_NUMERIC, _PASSES).say_while(_SLASH, _RATES)
 
 
 def _signed(match: re.Match[str]) -> str:
@@ -280,12 +296,16 @@ def _times_by(match: re.Match[str]) -> str:
 def _range(match: re.Match[str]) -> str | None:
     first, last = (float(match[side].replace(",", "")) for side in ("first", "last"))
     before = match.string[max(0, match.start() - 40) : match.start()]
-    if (first > last and not _SCORED.search(before)) or match["by"] == "—":
+    if first > last and not _SCORED.search(before):
         return None
-    say = [ordinal(match[s]) if match[o] else number(match[s]) for s, o in (("first", "ord"), ("last", "ord2"))]
+    say = [
+        ordinal(match[side].replace(",", "")) if match[ending] and "." not in match[side] else number(match[side])
+        for side, ending in (("first", "ord"), ("last", "ord2"))
+    ]
     return " to ".join(say)
 
 
+_RATES = ((_BARE_RATE, _bare_rate), (_PER, lambda m: f" per {RATES[m['rate']]} "))
 _PASSES = (
     (_LONG, _long),
     *((pattern, _phone) for pattern in (_PHONE, _ABROAD, _LOCAL, _GROUPS, _UK)),

@@ -12,6 +12,11 @@ Replacement = Callable[[re.Match[str]], str | None]
 _JOINS_A_WORD = re.compile(r"[^\s'\"(){}\[\].,;:?!\-/]")
 
 
+def word_set(text: str) -> frozenset[str]:
+    """The words of a list that is written as a text."""
+    return frozenset(text.split())
+
+
 @dataclass
 class Notes:
     """What the passes over one text left out, for its warnings (sets, so that a long text makes a short warning)."""
@@ -82,7 +87,7 @@ class TracedText:
         return self._changed(changes) if changes else self
 
     def _changed(self, changes: list[tuple[int, int, str]]) -> "TracedText":
-        """Copies and changes in turn: a character of a copy has its own origin, one of a change that of all it replaces."""
+        """Copies and changes in turn: what is copied keeps its origin, a change has that of all it replaces."""
         first, end, length = np.array([(first, end, len(new)) for first, end, new in changes]).T
         copied_from, copied_to = np.append(0, end), np.append(first, len(self.text))
         assert (copied_from <= copied_to).all(), "edits must rise and not overlap"

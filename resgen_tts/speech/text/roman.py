@@ -3,7 +3,7 @@
 import re
 
 from resgen_tts.speech.text.numbers import cardinal, ordinal, roman, year
-from resgen_tts.speech.text.rewrite import TracedText
+from resgen_tts.speech.text.rewrite import TracedText, word_set
 
 _NUMERAL = re.compile(r"[IVXLCDM][IVXLCDM]{0,14}(?![\w']*[a-z0-9])(?![A-Z_])")
 _LOOK_BACK = 40  # characters
@@ -17,17 +17,13 @@ _ALONE = re.compile(
 _NO_NUMERALS = frozenset({"CD", "DC", "MC", "MD", "CC", "DI", "MI", "MIX", "CV", "DM", "MM", "LCD", "XL", "XXL", "DIV"})
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_COUNTED = _words(
-    """chapter part act scene volume book section article appendix phase type class level episode season stage grade title
-    figure table bowl mark apollo gemini war page unit step group division amendment schedule canto sonnet psalm number
-    verse annex tier category factor saturn titan pages"""
+_COUNTED = word_set(
+    """chapter part act scene volume book section article appendix phase type class level episode season stage grade
+    title figure table bowl mark apollo gemini war page unit step group division amendment schedule canto sonnet psalm
+    number verse annex tier category factor saturn titan pages"""
 )
-_CROWNS = _words("King Queen Pope Emperor Empress Tsar Kaiser Sultan Prince Duke Saint saint")
-_RULERS = _CROWNS | _words(
+_CROWNS = word_set("King Queen Pope Emperor Empress Tsar Kaiser Sultan Prince Duke Saint saint")
+_RULERS = _CROWNS | word_set(
     """Louis Henry Edward George Charles Elizabeth James William Richard Paul Pius Benedict Gregory Francis Frederick
     Philip Peter Catherine Alexander Nicholas Napoleon Leo Innocent Clement Urban Mary Robert David Alfonso Ferdinand
     Otto Ivan Gustav Christian Harald Haakon Olav Carl Leopold Albert Baudouin Carlos Felipe Isabella Mehmed Murad Selim
@@ -59,7 +55,7 @@ def _numeral(match: re.Match[str]) -> str | None:
     names = _WORD_BEFORE.search(before)
     earlier, name = (names[1] or "", names[2]) if names else ("", "")
     if name.lower() in _COUNTED or _PLURALS.sub("", name.lower()) in _COUNTED:
-        return None if numeral == "I" and _PRONOUN.match(after) else cardinal(str(value))
+        return None if numeral == "I" and (name.isupper() or _PRONOUN.match(after)) else cardinal(str(value))
     if numeral in _NO_NUMERALS:
         return None
     is_many = len(numeral) > 1

@@ -22,7 +22,7 @@ _OPERATORS = {
 }  # fmt: skip
 _ARROW = re.compile(r"\s?(?:<?-{1,3}>|<-{1,3}|=>)\s?")
 _BETWEEN = re.compile(
-    rf"(?<=[\w)\]%²³°])(?P<gap>\s?)(?P<sign><=|>=|!=|==|\+/-|[+−×÷=<>±≈≠≤≥])(?P=gap)(?=[-−+(√.$£€]?[\w(√.])"
+    r"(?<=[\w)\]%²³°])(?P<gap>\s?)(?P<sign><=|>=|!=|==|\+/-|[+−×÷=<>±≈≠≤≥])(?P=gap)(?=[-−+(√.$£€]?[\w(√.])"
 )
 _TIGHT = re.compile(r"(?<=\d)(?P<sign>[-*/])(?=\d)|(?<=[\d)A-Za-z²³]) (?P<spaced>[-*/]) (?=[\d(A-Za-z√])")
 _EXPRESSION = re.compile(r"[\dA-Za-z)²³][ ]?[-+−×÷*/=<>±≈≠≤≥^²³][^\n,;?!]{0,60}[=<>≈≠≤≥]|[=≈] ?[^\n,;?!=]{0,60}")
@@ -82,7 +82,7 @@ def _power(match: re.Match[str]) -> str | None:
     written = written.lstrip("-−")
     if not sign and written in {"2", "3"}:
         return " squared " if written == "2" else " cubed "
-    if written.isdigit():
+    if written.isdecimal():
         return f" to the power of {sign}{cardinal(written)} "
     return f" to the power of {sign}{written if len(written) > 1 else written.upper()} " if written.isalpha() else None
 
@@ -92,7 +92,7 @@ def _leading(match: re.Match[str]) -> str | None:
     words = {"-": "minus", "+": "plus", "~": "approximately", "≈": "approximately"}
     if (
         sign == "-"
-        and not match.string[match.end() : match.end() + 1].isdigit()
+        and not match.string[match.end() : match.end() + 1].isdecimal()
         and match.string[match.end() : match.end() + 1] != "."
     ):
         return None
@@ -107,11 +107,11 @@ def say_plain_numbers(traced: TracedText) -> TracedText:
 def _mixed(match: re.Match[str]) -> str | None:
     said = []
     for run in _RUNS.findall(match[0]):
-        if run.isdigit():
+        if run.isdecimal():
             if len(run) == 4 and run[0] in "12":
                 said.append(year(int(run)))
             else:
-                said.append(cardinal(run) if len(run) < 4 and run[0] != "0" or run == "0" else spell_digits(run))
+                said.append(cardinal(run) if len(run) < 4 and run == str(int(run)) else spell_digits(run))
         elif len(run) == 1:
             said.append(run.upper())
         elif run in {"s", "th", "st", "nd", "rd"}:

@@ -1,5 +1,6 @@
 """From spoken text to rows of symbols, each with the word that it belongs to."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,8 +9,10 @@ from resgen_tts.speech.text.lexicon import Lexicon
 from resgen_tts.speech.text.symbols import PAUSE, check_units
 from resgen_tts.speech.text.tokens import MARKS, items, word_spans
 
-# What the g2p reads in the place of inline phonemes, so that the words around it are said as before a word.
+# What the g2p reads in the place of inline phonemes and of words with signs in them, so that the words around it are
+# said as before a word.
 _STAND_IN = "thing"
+_READABLE = re.compile(r"[A-Za-z']+")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ def spell(texts: list[str], units: str, lexicon: Lexicon | None = None) -> list[
         if lexicon is not None:
             raise ConfigError(f"a lexicon gives phonemes; a model of {units} knows none")
         return [_spell_bytes(text, units) for text in texts]
-    return _spell_phones(texts, _pronouncer(units), lexicon)
+    return _spell_phones(texts, units, lexicon)
 
 
 def _pronouncer(units: str) -> Callable[[list[list[str]]], list[list[tuple[str, int]]]]:
@@ -66,10 +69,10 @@ def _spell_bytes(text: str, units: str) -> Spelled:
     return Spelled(tuple(symbols), tuple(words))
 
 
-def _spell_phones(texts: list[str], pronounce: Callable, lexicon: Lexicon | None) -> list[Spelled]:
+def _spell_phones(texts: list[str], units: str, lexicon: Lexicon | None) -> list[Spelled]:
     """All runs of words between marks go to the g2p at once."""
-    found = [_runs(text, lexicon) for text in texts]
-    said = iter(pronounce([run.words for parts in found for run in parts if isinstance(run, _Run)]))
+    found = [_runs(text, units, lexicon or Lexicon({})) for text in texts]
+    said = iter(_pronouncer(units)([run.words for parts in found for run in parts if isinstance(run, _Run)]))
     return [_assemble(parts, said) for parts in found]
 
 
@@ -82,19 +85,21 @@ class _Run:
     given: dict[int, tuple[str, ...]]
 
 
-def _runs(text: str, lexicon: Lexicon | None) -> list[_Run | str]:
+def _runs(text: str, units: str, lexicon: Lexicon) -> list[_Run | str]:
     parts: list[_Run | str] = []
-    for kind, characters, place in items(text):
+    for kind, characters, place in items(text, lexicon.words):
         if kind == "mark":
             parts.append(characters[0])
             continue
         if not parts or isinstance(parts[-1], str):
             parts.append(_Run([], [], {}))
         run = parts[-1]
-        given = tuple(characters.split()) if kind == "inline" else lexicon and lexicon.get(characters)
-        if given is not None:
-            run.given[len(run.words)] = given
-        run.words.append(_STAND_IN if kind == "inline" else characters)
+        if kind == "inline":
+            run.given[len(run.words)] = tuple(characters.split())
+        elif kind == "kept":
+            run.given[len(run.words)] = lexicon.get(characters, units)
+        is_readable = kind == "plain" or (kind == "kept" and _READABLE.fullmatch(characters))
+        run.words.append(characters if is_readable else _STAND_IN)
         run.places.append(place)
     return parts
 
@@ -140,4 +145,6 @@ def _replace_given(row: list[tuple[str, int]], given: dict[int, tuple[str, ...]]
             put(owner, [(symbol, owner)])
     for due in waiting:
         put(due, [(phone, due) for phone in given[due]])
+    if result and result[-1][0] == PAUSE:  # it stood before the rest of what the g2p said for the last word
+        result.pop()
     return result

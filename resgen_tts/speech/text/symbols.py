@@ -21,11 +21,15 @@ class Inventory:
         units: "phonemes" (espeak), "arpabet" (g2p-en), "bytes" (UTF-8) or "byt5" (UTF-8 with ByT5 features).
         symbols: all known symbols, :data:`SILENCE` first.
         byt5: name or folder of the ByT5 whose features go with the bytes; only for "byt5".
+        normalizer: back end that wrote the spoken forms of the corpus (``normalize.BACKENDS``).
+        lexicon_sha256: of the file whose words the corpus was spelled with; empty where there was none.
     """
 
     units: str
     symbols: tuple[str, ...]
     byt5: str = ""
+    normalizer: str = "builtin"
+    lexicon_sha256: str = ""
 
     def __post_init__(self):
         check_units(self.units)
@@ -36,15 +40,23 @@ class Inventory:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> "Inventory":
-        """The inventory that :meth:`to_plain` wrote; further keys are left to their readers."""
-        return cls(plain["units"], tuple(plain["symbols"]), plain.get("byt5", ""))
+        """The inventory that :meth:`to_plain` wrote; one that names no normaliser is of the built-in one."""
+        more = {name: plain[name] for name in ("byt5", "normalizer", "lexicon_sha256") if name in plain}
+        return cls(plain["units"], tuple(plain["symbols"]), **more)
 
     def to_plain(self) -> dict[str, Any]:
         """As JSON keeps it."""
-        return {"units": self.units, "symbols": list(self.symbols), **({"byt5": self.byt5} if self.byt5 else {})}
+        named = {"byt5": self.byt5, "normalizer": self.normalizer, "lexicon_sha256": self.lexicon_sha256}
+        more = {name: value for name, value in named.items() if value}
+        return {"units": self.units, "symbols": list(self.symbols), **more}
 
     def number(self, symbol: str) -> int | None:
-        """A symbol's place; that of its likeness with another stress where only this is known; else None."""
+        """A symbol's place; that of its likeness with another stress where only this is known; else None.
+
+        The silence has none: it stands at the ends, and no text and no lexicon can ask for it.
+        """
+        if symbol == SILENCE:
+            return None
         places = self._places
         return next((places[form] for form in (symbol, *_other_stress(symbol)) if form in places), None)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from resgen_tts.common.errors import ConfigError, TextError
 from resgen_tts.speech.text.lexicon import Lexicon
+from resgen_tts.speech.text.normalize import NormalizedText, normalize
 from resgen_tts.speech.text.spell import Spelled, spell
 from resgen_tts.speech.text.symbols import PAUSE, SILENCE, Inventory
 from resgen_tts.speech.text.tokens import spoken_words
@@ -114,6 +115,14 @@ class TextUnits:
             raise ConfigError(f"a lexicon gives phonemes; a model of {inventory.units} knows none")
         self.inventory, self.lexicon, self.byt5 = inventory, lexicon, byt5
         self.warnings = lexicon.warnings(inventory) if lexicon else ()
+
+    def normalize(self, text: str) -> NormalizedText:
+        """The spoken form by the normaliser that the model was trained with, the lexicon's words kept as they are.
+
+        Raises:
+            TextError, MissingExtraError: see :func:`~normalize.normalize`.
+        """
+        return normalize(text, self.inventory.normalizer, self.lexicon.words if self.lexicon else frozenset())
 
     def encode(self, texts: list[str]) -> list[EncodedText]:
         """Encode spoken texts, batched.

@@ -51,19 +51,14 @@ UNITS: dict[str, str] = {
        for size in range(1, len(symbol)) if symbol[1:] == symbol[len(symbol) - size :]},
     **_WHOLE,
 }  # fmt: skip
-RATES = {"h": "hour", "hr": "hour", "s": "second", "sec": "second", "min": "minute", "d": "day", "day": "day", "hour": "hour",
-         "minute": "minute", "second": "second", "week": "week", "month": "month", "mo": "month", "year": "year",
-         "yr": "year",
-         "person": "person", "night": "night", "kg": "kilogram", "L": "liter", "l": "liter", "m": "meter",
-         "km": "kilometer",
-         "mi": "mile", "ft": "foot", "gal": "gallon", "lb": "pound", "unit": "unit", "user": "user", "item": "item",
-         "page": "page",
-         "piece": "piece", "share": "share", "cm": "centimeter", "m2": "square meter", "m²": "square meter",
-         "m³": "cubic meter",
-         "cm³": "cubic centimeter", "mL": "milliliter", "ml": "milliliter", "s²": "second squared",
-         "s2": "second squared",
-         "capita": "capita", "sq ft": "square foot", "GB": "gigabyte", "token": "token"}  # fmt: skip
-AMBIGUOUS = frozenset(
-    {"in", "A", "F", "B", "b", "N", "J", "V", "pt", "mo", "mos", "µ", "MP", "ct", "kn", "s", "h", "hp", "W", "L"}
-)
+RATES = {
+    "h": "hour", "hr": "hour", "s": "second", "sec": "second", "min": "minute", "d": "day", "day": "day",
+    "hour": "hour", "minute": "minute", "second": "second", "week": "week", "month": "month", "mo": "month",
+    "year": "year", "yr": "year", "person": "person", "night": "night", "kg": "kilogram", "L": "liter",
+    "l": "liter", "m": "meter", "km": "kilometer", "mi": "mile", "ft": "foot", "gal": "gallon", "lb": "pound",
+    "unit": "unit", "user": "user", "item": "item", "page": "page", "piece": "piece", "share": "share",
+    "cm": "centimeter", "m2": "square meter", "m²": "square meter", "m³": "cubic meter", "cm³": "cubic centimeter",
+    "mL": "milliliter", "ml": "milliliter", "s²": "second squared", "s2": "second squared", "capita": "capita",
+    "sq ft": "square foot", "GB": "gigabyte", "token": "token",
+}  # fmt: skip
 TIGHT_ONLY = frozenset({"in", "A", "F", "B", "b", "N", "s", "h", "mo"})  # with a blank before they are words or letters

@@ -5,7 +5,7 @@ import re
 
 from resgen_tts.speech.text.acronyms import spell, word_or_letters
 from resgen_tts.speech.text.numbers import cardinal, number, spell_digits, year
-from resgen_tts.speech.text.rewrite import Notes, TracedText
+from resgen_tts.speech.text.rewrite import Notes, TracedText, word_set
 
 _TOP_LEVEL = (
     "com|org|net|edu|gov|mil|int|info|biz|io|ai|co|app|dev|tv|me|us|uk|de|fr|es|it|nl|eu|ca|au|nz|ie|ch|at|be|se|no|fi|"
@@ -22,61 +22,31 @@ _URL = re.compile(rf"(?<![\w@.])(?:(https?|ftp|file)://[^\s<>\"\[\]{{}}|\\^\ue00
                   rf"|www\.[^\s<>\"\[\]{{}}|\\^\ue000]{{1,2000}}|{_HOST}(?:{_TOP_LEVEL})\b(?![.-]?\w|@){_TAIL})",
                   re.IGNORECASE)  # fmt: skip
 _EMAIL = re.compile(r"(?<![\w.+%-])(?:mailto:)?([\w.+%-]{1,64})@((?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24})(?![\w@])")
-_FILE = re.compile(rf"(?<![\w./\\-])(?:[A-Za-z]:\\|~?/|\.{{1,2}}/)?(?:[\w.-]{{1,80}}[/\\]){{0,20}}[\w-]{{1,80}}(?:\.\w{{1,10}}){{0,3}}?"
-                   rf"\.(?:{_EXTENSIONS})(?!\w|[.-]\w)", re.IGNORECASE)  # fmt: skip
+_FILE = re.compile(
+    r"(?<![\w./\\-])(?:[A-Za-z]:\\|~?/|\.{1,2}/)?(?:[\w.-]{1,80}[/\\]){0,20}[\w-]{1,80}(?:\.\w{1,10}){0,3}?"
+    rf"\.(?:{_EXTENSIONS})(?!\w|[.-]\w)",
+    re.IGNORECASE,
+)
 _PATH = re.compile(r"(?<![\w./:-])(?:~?(?:/[\w.-]{1,80}){2,20}/?|[A-Za-z]:(?:\\[\w.-]{1,80}){1,20}\\?)(?<!\.)")
 _TAG = re.compile(r"(?<![\w&#])#(\d{0,6}[A-Za-z]\w{0,80})")
 _HANDLE = re.compile(r"(?<![\w@.])@([A-Za-z_]\w{0,50})")
 _IP = re.compile(r"(?<![\d.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
 _VERSION = re.compile(
-    r"(?<![\w.])([vV]\.? ?|(?:[Vv]ersion|[Rr]elease|Python|Ubuntu|Debian|Android|iOS|macOS|Windows|Linux|Node|Java|PHP|CUDA|"
-    r"PyTorch|TensorFlow|Firefox|Chrome|Bluetooth|HTTP|USB|[Kk]ernel|[Uu]pdate) )?"
+    r"(?<![\w.])([vV]\.? ?|(?:[Vv]ersion|[Rr]elease|Python|Ubuntu|Debian|Android|iOS|macOS|Windows|Linux|Node|Java|"
+    r"PHP|CUDA|PyTorch|TensorFlow|Firefox|Chrome|Bluetooth|HTTP|USB|[Kk]ernel|[Uu]pdate) )?"
     r"(\d{1,4}(?:\.\d{1,5}){1,5})(?:-?(alpha|beta|rc|dev)\.?(\d{0,3}))?(?![\w]|\.\d)"
 )
 _NO_VERSION = re.compile(r"\d{1,2}\.\d{1,2}\.(?:19|20)\d\d|\d{3}\.\d{3}\.\d{4}")  # a date, a phone number
 _V_WHOLE = re.compile(r"(?<![\w.])[vV](\d{1,3})(?![\w]|\.\d)")
 _PIECES = re.compile(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]*|\d+|.", re.DOTALL)
 _SIGNS = {
-    ".": "dot", "/": "slash", "\\": "backslash", "-": "dash", "_": "underscore", ":": "colon", "?": "question mark", "=": "equals",
-    "&": "and", "#": "hash", "%": "percent", "~": "tilde", "+": "plus", "@": "at", "!": "exclamation mark", ",": "comma",
-    ";": "semicolon", "*": "star", "$": "dollar", "'": "apostrophe", "(": "open paren", ")": "close paren",
+    ".": "dot", "/": "slash", "\\": "backslash", "-": "dash", "_": "underscore", ":": "colon", "?": "question mark",
+    "=": "equals", "&": "and", "#": "hash", "%": "percent", "~": "tilde", "+": "plus", "@": "at",
+    "!": "exclamation mark", ",": "comma", ";": "semicolon", "*": "star", "$": "dollar", "'": "apostrophe",
+    "(": "open paren", ")": "close paren",
 }  # fmt: skip
-_AS_LETTERS = frozenset(
-    [
-        "www",
-        "io",
-        "ai",
-        "uk",
-        "us",
-        "tv",
-        "py",
-        "md",
-        "sh",
-        "cc",
-        "ts",
-        "rst",
-        "eu",
-        "ie",
-        "au",
-        "de",
-        "fr",
-        "es",
-        "nl",
-        "ca",
-        "nz",
-        "ch",
-        "se",
-        "fi",
-        "dk",
-        "pl",
-        "jp",
-        "cn",
-        "br",
-        "ru",
-        "ini",
-        "db",
-        "usr",
-    ]
+_AS_LETTERS = word_set(
+    "www io ai uk us tv py md sh cc ts rst eu ie au de fr es nl ca nz ch se fi dk pl jp cn br ru ini db usr"
 )
 
 
@@ -84,7 +54,7 @@ def spell_address(written: str) -> str:
     """Read an address piece by piece: words as words, clusters without a vowel by letters, signs by name."""
     said = []
     for piece in _PIECES.findall(written):
-        if piece.isdigit():
+        if piece.isdecimal():
             said.append(_digits(piece))
         elif piece in _SIGNS:
             said.append(_SIGNS[piece])
@@ -92,8 +62,9 @@ def spell_address(written: str) -> str:
             said.append(spell(piece))
         elif piece.isalpha() and piece.isascii():
             said.append(word_or_letters(piece))
+        else:
+            said.append(piece)  # a sign that the later passes know, or name in a warning
     return " ".join(said)
-
 
 
 def _digits(digits: str) -> str:
