@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -19,25 +20,28 @@ def synth(arguments: list[str]) -> None:
     """Speak one text in the voice of a reference.
 
     Raises:
-        ConfigError: USAGE, OUTPUT_EXISTS, OUTPUT_FOLDER_MISSING.
+        ConfigError: USAGE, OUTPUT_EXISTS, OUTPUT_FORMAT, OUTPUT_NOT_A_FILE, OUTPUT_FOLDER_MISSING,
+            OUTPUT_NOT_WRITABLE, PLOTS_NOT_A_FOLDER.
     """
     options = _parser().parse_args(arguments)
     _check(options)
+    lengths = _arguments(options)
     said = options.text if options.text is not None else _read_text(options.text_file)
 
     from resgen_tts.apps.tts import TTS, draw_seed
     from resgen_tts.speech.text.normalize import normalize
 
-    spoken_form = normalize(said).text  # a text that cannot be spoken is told before anything is loaded
+    normalize(said)  # a text that cannot be spoken is told before anything is loaded
     tts = TTS.from_pretrained(options.model, options.lexicon)
     voice = _voice(tts, options)
     for warning in voice.warnings:  # the transcript, too, where nobody gave one
         print(f"warning: {warning}", file=sys.stderr)
     seed = draw_seed() if options.seed is None else options.seed
     whole = options.candidates > 1 or options.plots is not None
+    spoken_form = tts.synthesizer.units.normalize(said).text
     facts = {"output": str(options.output), "seed": seed, "model": str(options.model), "normalized_text": spoken_form}
     facts["voice"] = {"name": voice.name, "text": voice.original_text, "warnings": list(voice.warnings)}
-    facts |= (_speak_whole if whole else _speak_chunks)(tts, said, voice, seed, options)
+    facts |= (_speak_whole if whole else _speak_chunks)(tts, said, voice, seed, options, lengths)
     if not options.quiet:
         print(
             f"{options.output}: {facts['seconds']:.2f} s, real-time factor {facts['real_time_factor']:.3f}, "
@@ -84,14 +88,45 @@ def _check(options: argparse.Namespace) -> None:
     """Refuse what can be known to fail, before anything is loaded."""
     if str(options.output) == "-":
         raise ConfigError("waves are not written to standard output yet.", code="USAGE", hint="Name a file.")
-    if options.output.exists() and not options.force:
-        raise ConfigError(f"{options.output} exists.", code="OUTPUT_EXISTS", hint="Pass --force to overwrite it.")
-    if not options.output.absolute().parent.is_dir():
-        raise ConfigError(f"the folder of {options.output} does not exist.", code="OUTPUT_FOLDER_MISSING")
+    _check_output(options.output, options.force)
+    if options.plots is not None:
+        _check_plots(options.plots)
     if options.voice is not None and (options.ref_text is not None or options.no_hygiene):
         raise ConfigError("--ref-text and --no-hygiene go with --ref-audio, not with a saved voice.", code="USAGE")
     if options.candidates < 1:
         raise ConfigError(f"--candidates must be at least 1, got {options.candidates}.", code="USAGE")
+    if options.steps is not None and options.steps < 1:
+        raise ConfigError(f"--steps must be at least 1, got {options.steps}.", code="USAGE")
+
+
+def _check_output(output: Path, is_forced: bool) -> None:
+    if output.is_dir():
+        raise ConfigError(f"{output} is a folder.", code="OUTPUT_NOT_A_FILE", hint="Name a file in it.")
+    if output.suffix.lower() not in ("", ".wav"):
+        raise ConfigError(
+            f"{output} ends in {output.suffix}, and only WAV is written.",
+            code="OUTPUT_FORMAT",
+            hint=f"Write {output.with_suffix('.wav').name}, and convert it.",
+        )
+    if output.exists() and not is_forced:
+        raise ConfigError(f"{output} exists.", code="OUTPUT_EXISTS", hint="Pass --force to overwrite it.")
+    _check_folder(output.absolute().parent, f"the folder of {output}")
+
+
+def _check_plots(folder: Path) -> None:
+    if folder.is_dir():
+        _check_folder(folder, str(folder))
+    elif folder.exists():
+        raise ConfigError(f"{folder} is a file; --plots names a folder.", code="PLOTS_NOT_A_FOLDER")
+    else:
+        _check_folder(folder.absolute().parent, f"the folder of {folder}")
+
+
+def _check_folder(folder: Path, name: str) -> None:
+    if not folder.is_dir():
+        raise ConfigError(f"{name} does not exist.", code="OUTPUT_FOLDER_MISSING", hint="Make it first.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{name} may not be written to.", code="OUTPUT_NOT_WRITABLE", hint="Check its permissions.")
 
 
 def _voice(tts: "TTS", options: argparse.Namespace) -> "Voice":
@@ -104,22 +139,25 @@ def _voice(tts: "TTS", options: argparse.Namespace) -> "Voice":
 
 
 def _arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """What decides about lengths and chunks, checked."""
+    from resgen_tts.speech.length import LengthConfig
     from resgen_tts.speech.long_text import LongTextConfig
 
-    return {
-        "steps": options.steps, "speed": options.speed, "duration_seconds": options.duration, "spread": options.spread,
-        "long_text": LongTextConfig(context=options.context, first_characters=options.first_characters),
-    }  # fmt: skip
+    length = LengthConfig(speed=options.speed, duration_seconds=options.duration, spread=options.spread)
+    long_text = LongTextConfig(context=options.context, first_characters=options.first_characters)
+    return {"steps": options.steps, "length": length, "long_text": long_text}
 
 
-def _speak_chunks(tts: "TTS", said: str, voice: "Voice", seed: int, options: argparse.Namespace) -> dict[str, Any]:
+def _speak_chunks(
+    tts: "TTS", said: str, voice: "Voice", seed: int, options: argparse.Namespace, lengths: dict[str, Any]
+) -> dict[str, Any]:
     """Speak chunk by chunk into the file: no more of a long text is ever in memory."""
     from tqdm import tqdm
 
     from resgen_tts.speech.wav_stream import open_wav_stream
 
     started, first_audio, rows, warnings = time.perf_counter(), 0.0, [], list(voice.warnings)
-    stream = tts.stream(said, voice=voice, seed=seed, **_arguments(options))
+    stream = tts.stream(said, voice=voice, seed=seed, **lengths)
     hidden = True if options.quiet else None  # None: shown on a terminal
     with open_wav_stream(options.output, tts.sample_rate) as file, tqdm(unit="chunk", disable=hidden) as bar:
         for chunk in stream:
@@ -132,16 +170,21 @@ def _speak_chunks(tts: "TTS", said: str, voice: "Voice", seed: int, options: arg
                     bar.write(f"warning: {warning}", file=sys.stderr)
             bar.total = chunk.num_chunks
             bar.update()
+    for warning in file.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    warnings += file.warnings
     seconds = file.num_samples / tts.sample_rate
     return _timing(seconds, time.perf_counter() - started, first_audio) | {"chunks": rows, "warnings": warnings}
 
 
-def _speak_whole(tts: "TTS", said: str, voice: "Voice", seed: int, options: argparse.Namespace) -> dict[str, Any]:
+def _speak_whole(
+    tts: "TTS", said: str, voice: "Voice", seed: int, options: argparse.Namespace, lengths: dict[str, Any]
+) -> dict[str, Any]:
     """Speak all of it, for what must see the whole: the self-check and the pictures."""
     started = time.perf_counter()
     spoken = tts(
         said, voice=voice, seed=seed, candidates=options.candidates, asr=options.asr,
-        keep_trace=options.plots is not None, **_arguments(options),
+        keep_trace=options.plots is not None, **lengths,
     )  # fmt: skip
     spent = time.perf_counter() - started
     spoken.save(options.output)
@@ -152,8 +195,9 @@ def _speak_whole(tts: "TTS", said: str, voice: "Voice", seed: int, options: argp
     if options.plots is not None:
         facts["plots"], notes = _plot(tts, spoken, voice, options.plots)
         warnings += notes
-    for warning in warnings[len(voice.warnings) :]:
-        print(f"warning: {warning}", file=sys.stderr)
+    for warning in warnings:
+        if warning not in voice.warnings:  # those were told
+            print(f"warning: {warning}", file=sys.stderr)
     return facts | {"chunks": [_row(chunk) for chunk in spoken.chunks], "warnings": warnings}
 
 

@@ -20,7 +20,7 @@ def synthesize_list(
     generator: Path,
     output: Path,
     sampler: SamplerConfig = SamplerConfig(),  # noqa: B008 (frozen)
-    reference: ReferenceConfig = ReferenceConfig(),  # noqa: B008 (frozen)
+    reference: ReferenceConfig = ReferenceConfig(refuse_misfit=False),  # noqa: B008 (frozen)
     length: LengthConfig = LengthConfig(),  # noqa: B008 (frozen)
     limit: int | None = None,
     seed: int = 0,
@@ -38,7 +38,8 @@ def synthesize_list(
         generator: trained generator.
         output: folder of waves, requests.jsonl and run.json.
         sampler: how codes are revealed.
-        reference: what is done to a prompt before it becomes codes.
+        reference: what is done to a prompt before it becomes codes; one that does not fit its text is spoken after all,
+            with a warning, so that the figures of a weak model are those of all items.
         length: how long the speech becomes.
         limit: only the first items.
         seed: of the sampler; every item has its own stream.
@@ -116,8 +117,10 @@ def _synthesize_item(system, configs: dict, cuts: dict, item: dict, output: Path
         "clone": spoken.audio,
     }
     paths = {name: f"wav/{name}/{item['id']}.wav" for name in waves}
+    warnings = list(spoken.warnings)  # the clone's clipping is among them
     for name, wave in waves.items():
-        save_wav(output / paths[name], wave, rate)
+        notes = save_wav(output / paths[name], wave, rate)
+        warnings += [f"{note} ({name})" for note in notes if name != "clone"]
     return {
         "id": item["id"],
         "speaker": item["speaker"],
@@ -131,7 +134,7 @@ def _synthesize_item(system, configs: dict, cuts: dict, item: dict, output: Path
         "seconds_of_audio": spoken.seconds,
         "seconds_to_generate": seconds,
         "seed": seed,
-        "warnings": list(spoken.warnings),
+        "warnings": warnings,
     }
 
 

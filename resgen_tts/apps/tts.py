@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resgen_tts.apps.pretrained import load_exported
 from resgen_tts.common.config import from_plain
-from resgen_tts.common.errors import ConfigError
+from resgen_tts.common.errors import ConfigError, ResGenError
 from resgen_tts.common.randomness import seed_of
 from resgen_tts.common.run_dir import read_json
 from resgen_tts.core.sampler_config import SamplerConfig
@@ -81,12 +81,13 @@ class TTS:
             text: transcript; None has it written down by ``asr``, and a warning of the voice says by whom and what.
             asr: "auto", "pocketsphinx", or the folder or name of a Whisper (see ``apps.transcription``).
             name: of the voice, for saving it.
-            reference: trimming, level and cut; ``ReferenceConfig.off()`` takes the recording as it is.
+            reference: trimming, level and cut; ``ReferenceConfig.off()`` takes the recording as it is, up to 30 s.
         Raises:
             AudioError: the recording is refused (see the AUDIO_ codes).
-            TextError: the transcript is empty or cannot be spoken, or nothing was recognised.
+            TextError: the transcript is empty, cannot be spoken or is of something else, or nothing was recognised.
         """
-        loaded = load_reference(Path(audio), sample_rate=self.sample_rate)
+        reference = reference or ReferenceConfig()
+        loaded = load_reference(Path(audio), sample_rate=self.sample_rate, is_cut=reference.is_cut)
         notes = tuple(loaded.warnings)
         if text is None:
             from resgen_tts.apps.transcription import transcribe, transcription_note
@@ -106,7 +107,7 @@ class TTS:
 
         path = Path(voice) if str(voice).endswith(SUFFIX) else find_voice(str(voice))
         system = self.synthesizer
-        return load_voice(path, space=system.tokenizer.code_space, inventory=system.units.inventory)
+        return load_voice(path, generator=system.generator, inventory=system.units.inventory)
 
     def __call__(
         self,
@@ -119,7 +120,7 @@ class TTS:
         duration_seconds: float | None = None,
         spread: float = 0.0,
         keep_trace: bool = False,
-        candidates: int = 1,
+        candidates: int | None = None,
         asr: str = "auto",
         check: SelfCheckConfig | None = None,
         length: LengthConfig | None = None,
@@ -133,8 +134,8 @@ class TTS:
             speed: 2.0 is twice as fast as the reference.
             duration_seconds: of the whole result, in place of the speed.
             spread: share of the predicted spread of durations that is drawn; 0 = none.
-            candidates: spoken and listened to by ``asr``, the best is given back; 1 = no check.
-            check: bounds and retries of that check; with it, one candidate is checked, too.
+            candidates: spoken and listened to by ``asr``, the best is given back; None or 1 = no check.
+            check: candidates, bounds and retries, in place of ``candidates``; with it, a single one is checked, too.
             length: all of what decides about lengths, in place of speed, duration_seconds and spread.
             long_text: chunks of this text, in place of those of the object.
             on_chunk: called with each chunk; False stops. Not with a check, whose candidates are spoken first.
@@ -145,16 +146,19 @@ class TTS:
             "sampler": self._sampler(steps), "length": length, "long_text": long_text or self.long_text,
             "keep_trace": keep_trace,
         }  # fmt: skip
-        if candidates == 1 and check is None:
+        if candidates is not None and check is not None:
+            raise ConfigError("give candidates or check, which has candidates of its own, not both", code="USAGE")
+        if candidates in (None, 1) and check is None:
             return SpokenText(**vars(self.synthesizer(text, voice, seed=seed, on_chunk=on_chunk, **more)))
         if on_chunk is not None:
             raise ConfigError("a checked text is not given out chunk by chunk; leave out on_chunk", code="USAGE")
-        check = replace(check or SelfCheckConfig(), candidates=candidates)
+        check = check or SelfCheckConfig(candidates=candidates)
         recognizer, encoder = self._listeners(asr)
         said = self.synthesizer.decode(voice.codes)
         best, report = self_check(
             lambda own: self.synthesizer(text, voice, seed=own, **more), text,
-            wave_print(encoder, said, self.sample_rate), recognizer, encoder, check, seed=seed,
+            wave_print(encoder, said, self.sample_rate), recognizer, encoder, check,
+            normalize=self.synthesizer.units.normalize, seed=seed,
         )  # fmt: skip
         whole = vars(best) | {"warnings": (*best.warnings, *report.warnings)}
         return SpokenText(**whole, self_check=report)
@@ -191,28 +195,37 @@ class TTS:
         seed: int | None = None,
         steps: int | None = None,
         speed: float = 1.0,
+        duration_seconds: float | None = None,
         spread: float = 0.0,
+        length: LengthConfig | None = None,
+        long_text: LongTextConfig | None = None,
         batch_size: int = 8,
-    ) -> list[SpokenText]:
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> list[SpokenText | ResGenError]:
         """Several texts, ``batch_size`` chunks of any of them at once.
 
+        An item that cannot be spoken has its error in the place of its result, and the others are spoken.
         Each result names its own seed, derived from ``seed`` and its place; with it a call gives the same alone, but
         for what sums of products in another order may change (see ``speech.synthesizer.AUDIO_TOLERANCE``).
 
         Args:
             voice: one for all, or one for each.
+            duration_seconds: of each result.
+            is_cancelled: asked before every step of the generator; True ends the whole call with STOPPED.
         """
         seed, voices = _seed(seed), [voice] * len(texts) if isinstance(voice, Voice) else list(voice)
         if len(voices) != len(texts):
             raise ConfigError(f"{len(voices)} voices for {len(texts)} texts", code="USAGE")
+        length = _length(length, speed, duration_seconds, spread)
         requests = [
             SpeechRequest(
                 text=text, voice=own, seed=seed_of(seed, "item", place) % 2**31, sampler=self._sampler(steps),
-                length=_length(None, speed, None, spread), long_text=self.long_text,
+                length=length, long_text=long_text or self.long_text,
             )
             for place, (text, own) in enumerate(zip(texts, voices, strict=True))
         ]  # fmt: skip
-        return [SpokenText(**vars(speech)) for speech in self.synthesizer.speak_batch(requests, batch_size)]
+        results = self.synthesizer.speak_batch(requests, batch_size, is_cancelled)
+        return [SpokenText(**vars(one)) if isinstance(one, Speech) else one for one in results]
 
     def _sampler(self, steps: int | None) -> SamplerConfig:
         return self.sampler if steps is None else replace(self.sampler, steps=steps)

@@ -90,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     save.add_argument(
         "--asr", default="auto", help="what transcribes: auto, pocketsphinx, or a Whisper's folder or name"
     )
+    save.add_argument("--no-hygiene", action="store_true", help="take the reference untrimmed, as loud as it is")
+    save.add_argument("--lexicon", type=Path, help="file of words and how they are said: word, tab, symbols")
     save.add_argument("--force", action="store_true", help="replace an older voice of that name")
     tasks.add_parser("list", parents=[common], help="list the saved voices")
     for task, text in (("show", "tell what a saved voice holds"), ("remove", "remove a saved voice")):
@@ -108,14 +110,16 @@ def _save(options: argparse.Namespace, folder: Path) -> None:
             hint="Pass --force to replace it, or save under another name.",
         )
     from resgen_tts.apps.tts import TTS
+    from resgen_tts.speech.reference import ReferenceConfig
 
-    tts = TTS.from_pretrained(options.model)
-    made = tts.voice(options.ref_audio, options.ref_text, asr=options.asr, name=options.name)
+    tts = TTS.from_pretrained(options.model, options.lexicon)
+    reference = ReferenceConfig.off() if options.no_hygiene else ReferenceConfig()
+    made = tts.voice(options.ref_audio, options.ref_text, asr=options.asr, name=options.name, reference=reference)
     system = tts.synthesizer
     for warning in made.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     save_voice(
-        path, made, space=system.tokenizer.code_space, inventory=system.units.inventory,
+        path, made, generator=system.generator, inventory=system.units.inventory,
         created_by=f"resgen_tts {__version__}", force=options.force,
     )  # fmt: skip
     print(f"{path}: {made.facts['seconds']} s, “{made.original_text}”", file=sys.stderr)

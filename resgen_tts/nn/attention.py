@@ -10,8 +10,11 @@ from resgen_tts.nn.rotary import rotate
 class KeyValueCache:
     """Keys and values of the frames that one attention layer has seen; room for all of them from the start.
 
+    How many frames it holds is known to the caller, who says where the next ones are written.
+
     Args:
-        length: frames held so far; the transformer moves it on once all of its layers have written.
+        like: some keys, for their batch, heads, channels, dtype and device.
+        frames: room, in frames.
     """
 
     def __init__(self, like: Float[Tensor, "B H n E"], frames: int):

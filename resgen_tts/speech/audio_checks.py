@@ -94,15 +94,3 @@ def speech_span(
         return 0, len(samples)
     keep = round(keep_seconds * sample_rate)
     return max(0, int(steady[0]) * size - keep), min(len(samples), int(steady[-1] + 3) * size + keep)
-
-
-def quietest_moment(
-    samples: Float[np.ndarray, "N"], sample_rate: int, first_seconds: float, last_seconds: float
-) -> int:
-    """The sample in the middle of the quietest 0.2 s between two times: where a cut is least heard."""
-    levels = frame_levels_db(samples, sample_rate)
-    first, last = round(first_seconds / FRAME_SECONDS), min(round(last_seconds / FRAME_SECONDS), len(levels))
-    window = min(round(0.2 / FRAME_SECONDS), last - first)
-    smooth = np.convolve(levels[first:last], np.ones(window) / window, mode="valid")
-    middle = first + int(smooth.argmin()) + window // 2
-    return middle * max(1, round(FRAME_SECONDS * sample_rate))

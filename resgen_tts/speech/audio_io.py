@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int16
 
 from resgen_tts.common.errors import AudioError, ConfigError
 from resgen_tts.common.run_dir import write_bytes
@@ -22,8 +22,8 @@ from resgen_tts.speech.audio_container import SNIFFED_BYTES, SUFFIXES, ogg_is_cu
 
 MIN_REFERENCE_SECONDS = 1.0
 GOOD_REFERENCE_SECONDS = 3.0
-MAX_REFERENCE_SECONDS = 30.0
-SHORTEST_CUT_SECONDS = 20.0  # a longer reference is cut at the quietest moment from here to MAX_REFERENCE_SECONDS
+MAX_REFERENCE_SECONDS = 120.0  # of a recording that is cut where its text allows
+MAX_UNCUT_SECONDS = 30.0  # of one that is used whole
 SCALABLE_PEAK = 8.0  # float samples up to here are loud; beyond, they are in other units
 
 _BLOCK_FRAMES = 1 << 16
@@ -107,17 +107,21 @@ def load_audio(path: Path | str, *, sample_rate: int, limits: AudioLimits | None
     return LoadedAudio(samples, sample_rate, tuple(warnings))
 
 
-def load_reference(path: Path | str, *, sample_rate: int, limits: AudioLimits | None = None) -> LoadedAudio:
+def load_reference(
+    path: Path | str, *, sample_rate: int, is_cut: bool = True, limits: AudioLimits | None = None
+) -> LoadedAudio:
     """Read a reference recording, of which 3 to 12 s are best.
 
-    Shorter than 1 s is refused, shorter than 3 s warned about (AUDIO_SHORT), longer than 30 s cut at a silence
-    (AUDIO_TRIMMED).
+    Shorter than 1 s is refused, shorter than 3 s warned about (AUDIO_SHORT). Nothing is cut off: only beside its text,
+    aligned, can a recording be shortened together with it.
 
+    Args:
+        is_cut: what is too long for a prompt will be cut with its text; else no more than 30 s are taken.
     Raises:
-        AudioError: AUDIO_TOO_SHORT, and those of `load_audio`.
+        AudioError: AUDIO_TOO_SHORT, AUDIO_TOO_LONG, and those of `load_audio`.
     """
     loaded = load_audio(path, sample_rate=sample_rate, limits=limits)
-    name, warnings, samples = shown_name(path), list(loaded.warnings), loaded.samples
+    name, warnings = shown_name(path), list(loaded.warnings)
     if loaded.seconds < MIN_REFERENCE_SECONDS:
         raise AudioError(
             f"{name} is {loaded.seconds:.2f} s; a reference needs at least {MIN_REFERENCE_SECONDS:.0f} s (3 to 12 s "
@@ -127,19 +131,23 @@ def load_reference(path: Path | str, *, sample_rate: int, limits: AudioLimits | 
         )
     if loaded.seconds < GOOD_REFERENCE_SECONDS:
         warnings.append(f"AUDIO_SHORT: {name} is {loaded.seconds:.2f} s; 3 to 12 s give a better likeness.")
-    if loaded.seconds > MAX_REFERENCE_SECONDS:
-        stop = audio_checks.quietest_moment(samples, sample_rate, SHORTEST_CUT_SECONDS, MAX_REFERENCE_SECONDS)
-        samples = samples[:stop].copy()
-        warnings.append(
-            f"AUDIO_TRIMMED: {name} is {loaded.seconds:.1f} s; the first {len(samples) / sample_rate:.1f} s are used, "
-            "and its transcript must end there too."
+    longest = MAX_REFERENCE_SECONDS if is_cut else MAX_UNCUT_SECONDS
+    if loaded.seconds > longest:
+        raise AudioError(
+            f"{name} is {loaded.seconds:.1f} s; a reference may last {longest:.0f} s"
+            f"{'' if is_cut else ' where it is taken as it is'}.",
+            code="AUDIO_TOO_LONG",
+            hint="Pass a part of it, 3 to 12 s work best, with what is said in that part"
+            + ("." if is_cut else ", or leave out --no-hygiene: then it is cut at a pause, and its text with it."),
         )
-    return LoadedAudio(samples, sample_rate, tuple(warnings))
+    return LoadedAudio(loaded.samples, sample_rate, tuple(warnings))
 
 
-def save_wav(path: Path | str, samples: Float[np.ndarray, "N"], sample_rate: int) -> None:
+def save_wav(path: Path | str, samples: Float[np.ndarray, "N"], sample_rate: int) -> tuple[str, ...]:
     """Write [N] as mono 16-bit PCM WAV, whole or not at all. Samples beyond [-1, 1] are clipped, as a player does.
 
+    Returns:
+        The warning AUDIO_CLIPPED where any were.
     Raises:
         AudioError: AUDIO_NONFINITE or AUDIO_NO_SAMPLES; nothing is written.
     """
@@ -151,9 +159,23 @@ def save_wav(path: Path | str, samples: Float[np.ndarray, "N"], sample_rate: int
     if not np.isfinite(samples).all():
         raise AudioError(f"{name} would hold NaN or infinity; nothing was written.", code="AUDIO_NONFINITE")
     buffer = io.BytesIO()
-    pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
+    pcm, num_clipped = to_pcm(samples)
     soundfile.write(buffer, pcm, sample_rate, format="WAV", subtype="PCM_16")
     write_bytes(Path(path), buffer.getvalue())
+    return clipped_notes(num_clipped, len(samples))
+
+
+def to_pcm(samples: Float[np.ndarray, "N"]) -> tuple[Int16[np.ndarray, "N"], int]:
+    """16-bit samples, and how many of them had to be clipped."""
+    scaled = np.round(samples * 32767)
+    return np.clip(scaled, -32767, 32767).astype(np.int16), int((np.abs(scaled) > 32767).sum())
+
+
+def clipped_notes(num_clipped: int, num_samples: int) -> tuple[str, ...]:
+    """A warning where speech was, or when it is written will be, louder than 16 bits hold."""
+    if not num_clipped:
+        return ()
+    return (f"AUDIO_CLIPPED: {num_clipped} of {num_samples} samples are beyond full scale, where a file cuts them off",)
 
 
 def _open_regular(path: Path | str, name: str, limits: AudioLimits) -> io.FileIO:

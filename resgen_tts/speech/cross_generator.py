@@ -1,5 +1,6 @@
 """The generator that finds its text by cross-attention: no durations, one length for the whole."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,8 +16,8 @@ from resgen_tts.models.conditioning import TextMemory, place_in_parts
 from resgen_tts.models.resgen import ResGenConfig
 from resgen_tts.models.trunk import TrunkConfig
 from resgen_tts.speech.alignment import Aligner, AlignerConfig
-from resgen_tts.speech.layout import Layout
-from resgen_tts.speech.length import LengthConfig
+from resgen_tts.speech.layout import Layout, check_span, encode_alone
+from resgen_tts.speech.length import LengthConfig, rate_notes
 from resgen_tts.speech.prompt import Voice
 from resgen_tts.speech.text.encoder import TextEncoder
 from resgen_tts.speech.text.units import EncodedText
@@ -136,27 +137,34 @@ class CrossGenerator(nn.Module):
         Args:
             lengths: one for each item, as are voices, texts and rngs.
             code_rate_hz: code frames per second.
+        Raises:
+            ResGenError: TEXT_TOO_LONG or DURATION_TOO_LONG, an item leaves the model's span.
         """
         device = self.aligner.to_mel.weight.device
         joined = [EncodedText.join([voice.encoded, text]) for voice, text in zip(voices, texts, strict=True)]
-        symbols = pad_stack([item.numbers for item in joined]).to(device)
         num_symbols = torch.tensor([len(item) for item in joined], device=device)
         num_prompt_symbols = torch.tensor([len(voice.encoded) for voice in voices], device=device)
         num_prompt = torch.tensor([len(voice.codes) for voice in voices], device=device)
-        features = None
-        if joined[0].features is not None:
-            features = pad_stack([item.features for item in joined]).to(device)
-        encoded = self.encoder(symbols, padding_mask(num_symbols, symbols.shape[1]), features)
-        prompt = pad_stack([voice.codes for voice in voices]).to(device)
-        before = self.memory(encoded, num_symbols, num_prompt_symbols, num_prompt, num_prompt)
-        mean, std = self.length_law(prompt, num_prompt, before, num_symbols, num_prompt_symbols)
-        laws = zip(mean.tolist(), std.tolist(), texts, lengths, rngs, strict=True)
-        plans = [plan_frames(*law[:4], code_rate_hz=code_rate_hz, rng=law[4]) for law in laws]
-        num_codes = num_prompt + torch.tensor([frames for frames, _ in plans], device=device)
+        encoded = [encode_alone(self.encoder, item) for item in joined]
+        frames, notes = [], []
+        for item, (voice, text, length, rng) in enumerate(zip(voices, texts, lengths, rngs, strict=True)):
+            one = slice(item, item + 1)  # by itself, as its text is encoded: neighbours must not change a length
+            parts = num_symbols[one], num_prompt_symbols[one]
+            before = self.memory(encoded[item], *parts, num_prompt[one], num_prompt[one])
+            law = self.length_law(voice.codes[None].to(device), num_prompt[one], before, *parts)
+            mean, std = (part.item() for part in law)
+            planned, told = plan_frames(mean, std, text, length, code_rate_hz=code_rate_hz, rng=rng)
+            check_span(len(voice.codes), planned, length, code_rate_hz)
+            if length.duration_seconds is not None:
+                told += rate_notes(math.exp(min(mean, 50.0)), float(planned))
+            frames.append(planned)
+            notes.append(told)
+        num_codes = num_prompt + torch.tensor(frames, device=device)
+        features = pad_stack([row[0] for row in encoded])
         return Layout(
             num_prompt=num_prompt,
             num_codes=num_codes,
-            condition=self.memory(encoded, num_symbols, num_prompt_symbols, num_codes, num_prompt),
+            condition=self.memory(features, num_symbols, num_prompt_symbols, num_codes, num_prompt),
             durations=None,
-            notes=[notes for _, notes in plans],
+            notes=notes,
         )

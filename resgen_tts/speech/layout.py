@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from resgen_tts.common.errors import ConfigError, TextError
 from resgen_tts.common.lengths import pad_stack, padding_mask
 from resgen_tts.speech.length import LengthConfig, plan_durations
 from resgen_tts.speech.prompt import Voice
+from resgen_tts.speech.text.encoder import TextEncoder
 from resgen_tts.speech.text.units import EncodedText
+
+LONGEST_SECONDS = 40.0  # of prompt and target together: the model's span
 
 
 @dataclass(frozen=True)
@@ -58,37 +62,75 @@ def lay_out(
         generator: a SpeechGenerator, or one that lays out by itself (a CrossGenerator).
         lengths: one for each item, as are voices, texts and rngs.
         code_rate_hz: code frames per second.
+    Raises:
+        ResGenError: TEXT_TOO_LONG or DURATION_TOO_LONG, an item leaves the model's span.
     """
     if hasattr(generator, "lay_out"):
         return generator.lay_out(voices, texts, lengths, rngs, code_rate_hz=code_rate_hz)
     device = generator.aligner.to_mel.weight.device
     joined = [EncodedText.join([voice.encoded, text]) for voice, text in zip(voices, texts, strict=True)]
-    symbols = pad_stack([item.numbers for item in joined]).to(device)
-    num_symbols = torch.tensor([len(item.numbers) for item in joined], device=device)
-    features = None
-    if joined[0].features is not None:
-        features = pad_stack([item.features for item in joined]).to(device)
-    encoded = generator.aligner.encode(symbols, num_symbols, features)
-    mean, std = generator.aligner.durations(encoded)
-    is_optional = generator.aligner.is_optional(symbols).cpu()
+    encoded = [encode_alone(generator.aligner.encoder, item) for item in joined]
     per_code = generator.config.frames_per_code
-    plans = []
-    for item, (voice, text, length, rng) in enumerate(zip(voices, texts, lengths, rngs, strict=True)):
-        led = len(voice.encoded.numbers)
-        own = slice(led, led + len(text.numbers))
-        plans.append(
-            plan_durations(
-                mean[item, own].float(), std[item, own].float(), text, is_optional[item, own], length,
-                slowness=voice.rate, code_rate_hz=code_rate_hz, frames_per_code=per_code, rng=rng,
-            )
+    plans, rows = [], []
+    for voice, text, features, length, rng in zip(voices, texts, encoded, lengths, rngs, strict=True):
+        mean, std = (law[0, len(voice.encoded) :].float() for law in generator.aligner.durations(features))
+        is_optional = generator.aligner.is_optional(text.numbers[None])[0]
+        plan = plan_durations(
+            mean, std, text, is_optional, length, slowness=voice.rate, code_rate_hz=code_rate_hz,
+            frames_per_code=per_code, rng=rng,
         )  # fmt: skip
-    rows = [torch.cat([voice.durations, plan.durations]) for voice, plan in zip(voices, plans, strict=True)]
+        check_span(len(voice.codes), int(plan.durations.sum()) // per_code, length, code_rate_hz)
+        plans.append(plan)
+        rows.append(torch.cat([voice.durations, plan.durations]))
     durations = pad_stack(rows).to(device)
     num_codes = durations.sum(1) // per_code
     return Layout(
         num_prompt=torch.tensor([len(voice.codes) for voice in voices], device=device),
         num_codes=num_codes,
-        condition=generator.condition(encoded, durations, int(num_codes.max())),
+        condition=generator.condition(pad_stack([row[0] for row in encoded]), durations, int(num_codes.max())),
         durations=[plan.durations for plan in plans],
         notes=[plan.notes for plan in plans],
+    )
+
+
+def encode_alone(encoder: TextEncoder, text: EncodedText) -> Float[Tensor, "1 N F"]:
+    """The features of one text, made without neighbours.
+
+    Padding would change their last digits, and a duration that lies on a border by a frame: a length must not depend on
+    who else is in the batch. The encoder is a small part of the work, so that little is lost.
+    """
+    device = encoder.embedding.weight.device
+    features = None if text.features is None else text.features[None].to(device)
+    is_padding = torch.zeros(1, len(text), dtype=torch.bool, device=device)
+    return encoder(text.numbers[None].to(device), is_padding, features)
+
+
+def check_span(num_prompt: int, num_target: int, length: LengthConfig, code_rate_hz: float) -> None:
+    """Refuse what the model's span is too short for, before anything of that length is made.
+
+    Args:
+        num_prompt, num_target: code frames.
+    Raises:
+        ConfigError: DURATION_TOO_LONG, where the target is so long because that was asked for.
+        TextError: TEXT_TOO_LONG otherwise.
+    """
+    if num_prompt + num_target <= LONGEST_SECONDS * code_rate_hz:
+        return
+    led = num_prompt / code_rate_hz
+    if length.duration_seconds is not None:
+        raise asked_too_long(length.duration_seconds, LONGEST_SECONDS - led)
+    raise TextError(
+        f"a part of the text would last {num_target / code_rate_hz:.1f} s behind a reference of {led:.1f} s; together "
+        f"they may last {LONGEST_SECONDS:g} s.",
+        code="TEXT_TOO_LONG",
+        hint="Take a shorter reference (--ref-audio, without --no-hygiene), or lower long_text.longest_characters.",
+    )
+
+
+def asked_too_long(seconds: float, room_seconds: float) -> ConfigError:
+    """The error of a duration that is asked for of a text, or a part of one, and that has no room in the span."""
+    return ConfigError(
+        f"{seconds:g} s were asked for what may last {max(0.0, room_seconds):.1f} s behind this reference.",
+        code="DURATION_TOO_LONG",
+        hint="Ask for a shorter --duration, give more text, or take a shorter reference.",
     )

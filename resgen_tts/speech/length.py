@@ -16,6 +16,7 @@ ARPABET_VOWELS = frozenset(
 )
 IPA_VOWELS = frozenset("ɑɐɒæəɚɛɜɝɪɨʊʌɔøœᵻ")  # single plain letters are left out: as bytes they may be silent
 STRESSED = ("ˈ", "ˌ")
+NATURAL_SPEEDS = (0.5, 2.0)  # times that of the voice; beyond them, a length that was asked for is worth a warning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +130,18 @@ def plan_durations(
     durations = fixed.clone()
     durations[open_] = fit_frames(frames[open_], least[open_], gives[open_], wanted - int(fixed.sum()))
     durations[-1] += -durations.sum() % frames_per_code  # of a text that is too long for what was asked
-    return Plan(durations, notes)
+    return Plan(durations, notes + rate_notes(float(frames[is_spoken].sum()), float(durations[is_spoken].sum())))
+
+
+def rate_notes(natural: float, given: float) -> tuple[str, ...]:
+    """A warning where speech is given a length that is far from its own (both in one unit)."""
+    speed = natural / max(given, 1e-9)
+    if NATURAL_SPEEDS[0] <= speed <= NATURAL_SPEEDS[1]:
+        return ()
+    return (
+        f"DURATION_RATE: the duration that was asked for makes the speech {speed:.2f} times as fast as the voice; "
+        f"{NATURAL_SPEEDS[0]:g} to {NATURAL_SPEEDS[1]:g} times can sound natural",
+    )
 
 
 def round_frames(frames: Float[Tensor, " N"], least: Int[Tensor, " N"]) -> Int[Tensor, " N"]:

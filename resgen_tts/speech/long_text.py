@@ -66,7 +66,7 @@ def split_text(text: NormalizedText, config: LongTextConfig, *, slowness: float,
         return chunks
     head = NormalizedText(chunks[0].text, (), text.original, text.origins[: chunks[0].end])
     parts = split(head, first, SHORTEST_CHARACTERS)
-    if len(parts) == 1:
+    if len(parts) == 1 or parts[0].boundary == "word":  # no pause where it could end
         return chunks
     cut = parts[0].end
     rest = replace(chunks[0], text=chunks[0].text[cut:], start=chunks[0].start + cut)

@@ -7,16 +7,17 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from resgen_tts.common.errors import ResGenError
 from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.speech.joining import Joiner, spoken_span
-from resgen_tts.speech.length import LengthConfig
-from resgen_tts.speech.long_text import LongTextConfig, chunk_lengths, share_duration, split_text
+from resgen_tts.speech.layout import LONGEST_SECONDS, asked_too_long, check_span
+from resgen_tts.speech.length import LengthConfig, rate_notes
+from resgen_tts.speech.long_text import PAUSE_STRETCH, LongTextConfig, chunk_lengths, share_duration, split_text
 from resgen_tts.speech.prompt import Voice
 from resgen_tts.speech.result import Speech, SpeechChunk, Trace, join_chunks
-from resgen_tts.speech.text.normalize import normalize
-from resgen_tts.speech.text.units import EncodedText
+from resgen_tts.speech.text.chunk import Chunk
+from resgen_tts.speech.text.units import EncodedText, TextUnits
 
-LONGEST_SECONDS = 40.0  # of prompt and target together: the model's span
 SPARE_ROOM = 0.5  # seconds of it that rounding up to code frames may take
 
 
@@ -74,15 +75,16 @@ class Narration:
     """The state of one request; its memory does not grow with the text's audio.
 
     Args:
-        warnings: what is to be told with the first chunk, before what the text itself gives rise to.
+        units: of the model; their warnings are told with the first chunk, before those of the text.
     Raises:
         TextError: the text cannot be spoken.
+        ConfigError: DURATION_TOO_LONG, it has too few chunks for the duration that is asked for.
     """
 
-    def __init__(self, request: SpeechRequest, rates: Rates, warnings: tuple[str, ...] = ()):
+    def __init__(self, request: SpeechRequest, rates: Rates, units: TextUnits):
         self.started = time.perf_counter()
         self.request, self.rates = request, rates
-        self.spoken = normalize(request.text)
+        self.spoken = units.normalize(request.text)
         config, length, voice = request.long_text, request.length, request.voice
         prompt_seconds = len(voice.codes) / rates.code_rate_hz
         self.chunks = split_text(
@@ -90,19 +92,23 @@ class Narration:
             room_seconds=0.7 * max(1.0, LONGEST_SECONDS - prompt_seconds),
         )  # fmt: skip
         self.pauses = [config.pause_seconds(chunk.boundary) for chunk in self.chunks[:-1]]
+        room = len(self.chunks) * (LONGEST_SECONDS - prompt_seconds) + PAUSE_STRETCH[1] * sum(self.pauses)
+        if length.duration_seconds is not None and length.duration_seconds > room + 0.5 / rates.code_rate_hz:
+            raise asked_too_long(length.duration_seconds, room)
         self.lengths = [length]
         if len(self.chunks) > 1:
             self.lengths = chunk_lengths(self.pauses, config.cross_fade_seconds, length)
         self.timings = {"text": time.perf_counter() - self.started}
         self._joiner = Joiner(rates.sample_rate, config.cross_fade_seconds)
-        self._first_notes = (*warnings, *self.spoken.warnings)
+        self._first_notes = (*units.warnings, *self.spoken.warnings, *_cut_words(self.chunks))
         self._asked = self._made = 0
+        self.error: ResGenError | None = None  # of the chunk that ended it, in a batch whose others go on
         self._previous: Voice | None = None
 
     @property
     def is_finished(self) -> bool:
-        """Whether all chunks were spoken."""
-        return self._made == len(self.chunks)
+        """Whether all chunks were spoken, or one failed."""
+        return self.error is not None or self._made == len(self.chunks)
 
     @property
     def shares_duration(self) -> bool:
@@ -125,11 +131,21 @@ class Narration:
         return [self._job(number) for number in range(len(self.chunks))]
 
     def share(self, natural: list[float]) -> None:
-        """Share the length that was asked for, by the seconds of speech that each chunk would have by itself."""
+        """Share the length that was asked for, by the seconds of speech that each chunk would have by itself.
+
+        Raises:
+            ConfigError: DURATION_TOO_LONG, a chunk's share leaves the model's span.
+        """
         self.lengths, self.pauses = share_duration(
             self.lengths, self.pauses, natural, self.request.length.duration_seconds,
             self.request.long_text.cross_fade_seconds, self.rates.code_rate_hz,
         )  # fmt: skip
+        given = 0.0
+        for own in self.lengths:
+            frames = round(own.duration_seconds * self.rates.code_rate_hz)
+            check_span(len(self.request.voice.codes), frames, own, self.rates.code_rate_hz)
+            given += own.duration_seconds - own.opening_seconds - own.closing_seconds
+        self._first_notes += rate_notes(sum(natural), given)
 
     def take(self, job: ChunkJob, made: MadeChunk) -> SpeechChunk:
         """Join a chunk to those before it; chunks come in order."""
@@ -144,7 +160,10 @@ class Narration:
         self._made += 1
         self._previous = _as_voice(job, made)
         start, end = self.spoken.span(chunk.start, chunk.start + len(chunk.text.rstrip()))
-        notes = (*(() if job.number else self._first_notes), *job.notes, *made.encoded.warnings, *made.notes)
+        told = made.notes
+        if self.shares_duration:  # the speed of the whole was told once
+            told = tuple(note for note in told if not note.startswith("DURATION_RATE"))
+        notes = (*(() if job.number else self._first_notes), *job.notes, *made.encoded.warnings, *told)
         if is_last:
             notes += self._length_notes()
         return SpeechChunk(
@@ -191,7 +210,8 @@ class Narration:
         voice = request.voice
         if request.long_text.context == "previous" and self._previous is not None:
             led = len(voice.codes) + len(self._previous.codes)
-            if led / self.rates.code_rate_hz + 1.25 * request.long_text.longest_seconds <= LONGEST_SECONDS:
+            needed = max(1.25 * request.long_text.longest_seconds, self.lengths[number].duration_seconds or 0.0)
+            if led / self.rates.code_rate_hz + needed <= LONGEST_SECONDS:
                 voice = _joined(voice, self._previous)
             else:
                 notes = (f"CONTEXT_SHORTENED: chunk {number + 1} has the reference alone: both were too long",)
@@ -201,6 +221,14 @@ class Narration:
             length = replace(length, longest_seconds=min(length.longest_seconds, room * length.speed))
         text = self.chunks[number].text.strip()
         return ChunkJob(number, text, voice, length, request.seed, request.keep_trace, notes)
+
+
+def _cut_words(chunks: list[Chunk]) -> tuple[str, ...]:
+    """A warning where words are so long that they are spoken in pieces."""
+    pieces = [chunk for chunk in chunks[:-1] if not chunk.text[-1:].isspace()]
+    if not pieces:
+        return ()
+    return (f"TEXT_WORD_CUT: a word too long to be spoken at once is cut, first behind {pieces[0].text[-20:]!r}",)
 
 
 def _as_voice(job: ChunkJob, made: MadeChunk) -> Voice:

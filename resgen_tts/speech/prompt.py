@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from resgen_tts.common.errors import AudioError, DataError
+from resgen_tts.common.errors import AudioError, TextError
 from resgen_tts.speech.alignment import Aligner
-from resgen_tts.speech.audio_io import GOOD_REFERENCE_SECONDS
+from resgen_tts.speech.audio_io import GOOD_REFERENCE_SECONDS, MIN_REFERENCE_SECONDS
 from resgen_tts.speech.reference import CleanReference, Cut, ReferenceConfig, choose_cut, clean, word_frames
-from resgen_tts.speech.text.normalize import normalize
+from resgen_tts.speech.text.normalize import NormalizedText
 from resgen_tts.speech.text.tokens import word_spans
 from resgen_tts.speech.text.units import EncodedText, TextUnits
-from resgen_tts.speech.transcript_check import AlignedText, mismatch_notes
+from resgen_tts.speech.transcript_check import AlignedText, mismatch_notes, rate_of, refuse_misfit
 from resgen_tts.tokenizers.mel_tokenizer import MelTokenizer
 
 TOLD_TRIM_SECONDS = 1.0  # so much silence cut off is worth a warning; less is in the facts alone
@@ -68,16 +68,20 @@ def make_voice(
         reference: what is done to the recording; the defaults where left out.
         warnings: of whatever came before; they lead the voice's.
     Raises:
-        AudioError: AUDIO_TOO_SHORT where the recording is shorter than its text needs, or than the wanted beginning.
-        TextError: the text cannot be spoken.
+        AudioError: AUDIO_TOO_SHORT where the recording is shorter than its text needs, or than the wanted beginning,
+            or little is left of it once it is trimmed; AUDIO_TOO_LONG where it cannot be cut.
+        TextError: the text cannot be spoken, or VOICE_TEXT_MISMATCH: it is of something else.
     """
     reference = reference or ReferenceConfig()
-    spoken = normalize(text)
-    (encoded,) = units.encode([spoken.text])
+    spoken, encoded = _read(units, text)
     rate_hz, aligner = tokenizer.sample_rate, generator.aligner
     cleaned = clean(wave, rate_hz, reference)
+    if reference.before_alignment.trim:
+        _check_length(cleaned, rate_hz)
     mel = _mel(tokenizer, cleaned.samples)
     whole = _align(aligner, encoded, mel, len(cleaned.samples) / rate_hz)
+    if reference.before_alignment.refuse_misfit:
+        refuse_misfit(aligner, whole)
     cut = _choose(tokenizer, whole, cleaned.samples, reference)
     kept, durations, kept_encoded = cleaned.samples, whole.durations, encoded
     kept_spoken, kept_written = spoken.text, spoken.original
@@ -90,9 +94,10 @@ def make_voice(
     closing = 0 if reference.exact_seconds is not None else round(reference.closing_seconds * rate_hz)
     kept = np.pad(kept, (0, closing + (-len(kept) - closing) % tokenizer.hop_samples))
     codes, _ = tokenizer.encode(torch.from_numpy(kept)[None], torch.tensor([len(kept)]))
-    durations = _fit(durations, codes.shape[1] * generator.config.frames_per_code)
+    is_optional = aligner.is_optional(kept_encoded.numbers[None])[0]
+    durations = _fit(durations, codes.shape[1] * generator.config.frames_per_code, is_optional)
     left = AlignedText(kept_encoded, _features(aligner, kept_encoded), durations)
-    rate = _rate(aligner, left)
+    rate = rate_of(aligner, left)
     notes = [*warnings, *spoken.warnings, *encoded.warnings, *_cut_notes(wave, cleaned, cut, rate_hz, reference)]
     notes += mismatch_notes(aligner, whole, mel, len(cleaned.samples) / rate_hz, left)
     limited = min(max(rate, RATES[0]), RATES[1])
@@ -117,6 +122,35 @@ def make_voice(
     )
 
 
+def _read(units: TextUnits, text: str) -> tuple[NormalizedText, EncodedText]:
+    """The spoken form of a reference's text, and its symbols.
+
+    Raises:
+        TextError: as for any text, but it says that the reference's is meant.
+    """
+    try:
+        spoken = units.normalize(text)
+        (encoded,) = units.encode([spoken.text])
+    except TextError as error:
+        raise TextError(
+            f"the reference's text cannot be used: {error.message}",
+            code=error.code,
+            hint="Pass what is said in the recording (--ref-text).",
+        ) from error
+    return spoken, encoded
+
+
+def _check_length(cleaned: CleanReference, rate_hz: int) -> None:
+    left = len(cleaned.samples) / rate_hz
+    if left < MIN_REFERENCE_SECONDS:
+        raise AudioError(
+            f"{left:.2f} s of the reference are left once it is trimmed; at least {MIN_REFERENCE_SECONDS:.0f} s are "
+            "needed (3 to 12 s work best).",
+            code="AUDIO_TOO_SHORT",
+            hint="Record a longer clip.",
+        )
+
+
 def samples_hash(samples: Float[np.ndarray, " N"]) -> str:
     """SHA-256 of float32 samples: the same recording, whatever file it came in."""
     return hashlib.sha256(np.ascontiguousarray(samples, dtype="<f4").tobytes()).hexdigest()
@@ -132,18 +166,18 @@ def _align(aligner: Aligner, encoded: EncodedText, mel: Float[Tensor, "1 T M"], 
     """The text along its recording of ``seconds``.
 
     Raises:
-        AudioError: AUDIO_TOO_SHORT, there are more symbols than frames.
+        AudioError: AUDIO_TOO_SHORT, there are more symbols that must be heard than frames.
     """
-    features = _features(aligner, encoded)
     symbols, count = encoded.numbers[None], torch.tensor([len(encoded)])
-    try:
-        durations = aligner.align(features, symbols, count, mel, torch.tensor([mel.shape[1]]))[0]
-    except DataError as error:
+    needed = int((~aligner.is_optional(symbols)).sum())
+    if needed > mel.shape[1]:  # told before anything is computed: attention is quadratic in the symbols
         raise AudioError(
-            f"the reference lasts {seconds:.2f} s, too short for its text of {len(encoded)} sounds.",
+            f"the reference lasts {seconds:.2f} s, too short for its text of {needed} sounds.",
             code="AUDIO_TOO_SHORT",
-            hint="Check that the reference text is what was said.",
-        ) from error
+            hint="Check that the reference's text (--ref-text) is what was said.",
+        )
+    features = _features(aligner, encoded)
+    durations = aligner.align(features, symbols, count, mel, torch.tensor([mel.shape[1]]))[0]
     return AlignedText(encoded, features, durations)
 
 
@@ -190,24 +224,22 @@ def _within(durations: Int[Tensor, " N"], kept: slice) -> Int[Tensor, " K"]:
     return torch.cat([ends[0][None], durations[kept], ends[1][None]])
 
 
-def _fit(durations: Int[Tensor, " N"], total: int) -> Int[Tensor, " N"]:
+def _fit(durations: Int[Tensor, " N"], total: int, is_optional: Bool[Tensor, " N"]) -> Int[Tensor, " N"]:
     """The same durations, the last one, the closing silence, filled or cut so that they add up to ``total`` frames.
 
-    Where a cut lies before the aligned end of the last words, they give way, down to one frame each.
+    Where a cut lies before the aligned end of the last words, they give way, down to one frame each, those of
+    optional symbols down to none.
+
+    Args:
+        is_optional: may last 0 frames; not the last one.
     """
-    last = len(durations) - 1
-    latest = total - torch.arange(last, 0, -1)
-    borders = torch.minimum(durations[:-1].cumsum(0), latest)
-    return torch.cat([borders, torch.tensor([total])]).diff(prepend=torch.tensor([0]))
-
-
-def _rate(aligner: Aligner, text: AlignedText) -> float:
-    """How much longer the voice's sounds last than expected; pauses and silences are of any length and do not count."""
-    is_sound = text.encoded.words >= 0
-    if not is_sound.any():
-        return 1.0
-    mean, _ = aligner.durations(text.features)
-    return float(text.durations[is_sound].sum() / mean[0, is_sound].expm1().clamp_min(1).sum())
+    least = (~is_optional).long()
+    latest = total - (least.sum() - least.cumsum(0))  # where each symbol must end for the later ones to have theirs
+    borders = torch.minimum(durations.cumsum(0), latest)
+    borders[-1] = total
+    fitted = borders.diff(prepend=torch.tensor([0]))
+    assert bool((fitted >= least).all()), f"durations {fitted.tolist()} of {total} frames"
+    return fitted
 
 
 def _cut_notes(

@@ -32,6 +32,7 @@ class ReferenceConfig:
     longest_seconds: float | None = 12.0  # ... to here; None cuts nothing
     closing_seconds: float = 0.1  # of silence behind the last word, before the filling of the last code frame
     exact_seconds: float | None = None  # the first so many seconds in whole code frames, and nothing else is done
+    refuse_misfit: bool = True  # a transcript that certainly is of something else is an error; else a warning
 
     def __post_init__(self):
         if min(self.keep_seconds, self.closing_seconds) < 0:
@@ -49,11 +50,16 @@ class ReferenceConfig:
     @classmethod
     def off(cls) -> "ReferenceConfig":
         """Nothing is done: the recording as it is, filled up to a whole code frame."""
-        return cls(trim=False, level_db=None, longest_seconds=None, closing_seconds=0.0)
+        return cls(trim=False, level_db=None, longest_seconds=None, closing_seconds=0.0, refuse_misfit=False)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a long recording is cut, and its text with it."""
+        return self.longest_seconds is not None or self.exact_seconds is not None
 
     @property
     def before_alignment(self) -> "ReferenceConfig":
-        """The steps that need no text; none of them where the beginning is wanted sample for sample."""
+        """What is done before the text is aligned; nothing where the beginning is wanted sample for sample."""
         return replace(self.off(), keep_seconds=self.keep_seconds) if self.exact_seconds is not None else self
 
 

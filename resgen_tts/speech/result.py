@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
+from resgen_tts.speech.audio_io import clipped_notes, to_pcm
+
 Trace = tuple[Int[np.ndarray, "L D"], ...]
 """Codes before each step and at the end, -1 where they are still hidden."""
 
@@ -62,6 +64,7 @@ class Speech:
         durations: mel frames of each phoneme; None where the model predicts only a length.
         chunks: the same in parts; their arrays are views of the whole.
         timings: seconds per part of the work; "first_audio" until the first chunk was there.
+        warnings: "CODE: words", each once; AUDIO_CLIPPED where the audio goes beyond [-1, 1], which files do not hold.
         trace: hidden slots before each step, where asked for; all chunks step by step beside one another.
     """
 
@@ -114,6 +117,7 @@ def join_chunks(
     for chunk in chunks:
         for name, seconds in chunk.timings.items():
             summed[name] = summed.get(name, 0.0) + seconds
+    told = [*warnings, *(note for chunk in chunks for note in chunk.warnings)]
     return Speech(
         audio=audio,
         sample_rate=chunks[0].sample_rate,
@@ -126,7 +130,7 @@ def join_chunks(
         chunks=tuple(views),
         seed=seed,
         timings=summed,
-        warnings=tuple(dict.fromkeys([*warnings, *(note for chunk in chunks for note in chunk.warnings)])),
+        warnings=tuple(dict.fromkeys([*told, *clipped_notes(to_pcm(audio)[1], len(audio))])),
         trace=_side_by_side([chunk.trace for chunk in chunks]),
     )
 

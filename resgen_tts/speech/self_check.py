@@ -9,11 +9,11 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from resgen_tts.common.errors import ConfigError
+from resgen_tts.common.errors import ConfigError, TextError
 from resgen_tts.common.randomness import seed_of
 from resgen_tts.evaluation.speaker import SpeakerEncoder, cosine
 from resgen_tts.evaluation.text_error import Recognizer, text_error
-from resgen_tts.speech.text.normalize import normalize
+from resgen_tts.speech.text.normalize import NormalizedText
 
 
 @runtime_checkable
@@ -103,6 +103,7 @@ def self_check(
     encoder: SpeakerEncoder,
     config: SelfCheckConfig,
     *,
+    normalize: Callable[[str], NormalizedText],
     seed: int,
 ) -> tuple[Made, SelfCheckReport]:
     """Speak a text several times and keep the best.
@@ -117,6 +118,7 @@ def self_check(
         own_print: voice print of the reference, by the same ``encoder`` (`wave_print`).
         recognizer: writes down the words.
         encoder: makes voice prints.
+        normalize: the model's text front end (``TextUnits.normalize``).
         seed: of the run.
     Returns:
         The best candidate and the report on all of them.
@@ -128,7 +130,7 @@ def self_check(
         seeds = [candidate_seed(seed, len(judged) + place) for place in range(config.candidates)]
         made = [speak(own) for own in seeds]
         for own, speech, (heard, voice) in zip(seeds, made, _listen(made, recognizer, encoder), strict=True):
-            error = text_error(target, normalize(heard).text if heard.strip() else "")
+            error = text_error(target, _spoken(heard, normalize))
             wer, similarity = error.words.rate, cosine(voice, own_print)
             passes = wer <= config.max_wer and similarity >= config.min_similarity
             rank = (not passes, wer, -similarity, len(judged))
@@ -144,6 +146,17 @@ def self_check(
         encoder=encoder.name,
     )
     return kept[1], report
+
+
+def _spoken(heard: str, normalize: Callable[[str], NormalizedText]) -> str:
+    """What was heard in the words of the front end; nothing, where it holds none ("...", or another script).
+
+    Recognisers write such things for noise and silence: a candidate that cannot be understood, not an error of the run.
+    """
+    try:
+        return normalize(heard).text
+    except TextError:
+        return ""
 
 
 def candidate_seed(seed: int, number: int) -> int:

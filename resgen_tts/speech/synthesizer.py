@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from resgen_tts.common.errors import ConfigError, ResGenError, TextError
+from resgen_tts.common.errors import ConfigError, ResGenError
 from resgen_tts.common.lengths import pad_stack, padding_mask
 from resgen_tts.common.randomness import generator as named_generator
 from resgen_tts.core.reveal import RevealState
@@ -18,7 +18,7 @@ from resgen_tts.speech.generator import SpeechGenerator
 from resgen_tts.speech.layout import Layout, lay_out
 from resgen_tts.speech.length import LengthConfig
 from resgen_tts.speech.long_text import LongTextConfig
-from resgen_tts.speech.narration import LONGEST_SECONDS, ChunkJob, MadeChunk, Narration, Rates, SpeechRequest
+from resgen_tts.speech.narration import ChunkJob, MadeChunk, Narration, Rates, SpeechRequest
 from resgen_tts.speech.prompt import Voice, make_voice
 from resgen_tts.speech.reference import ReferenceConfig
 from resgen_tts.speech.result import Speech, SpeechChunk
@@ -27,6 +27,10 @@ from resgen_tts.tokenizers.mel_tokenizer import MelTokenizer
 
 AUDIO_TOLERANCE = 1e-3
 """Of full scale: how far audio may differ between a request alone and the same one in a batch, with equal codes.
+
+Lengths are equal: a text is encoded, and its durations are planned, without neighbours. On another device or with
+another number of threads they may differ by a frame, where a border lies on half a frame to the last digit; no
+rounding helps against that, it only moves such places.
 
 Codes are equal but where sums of products, made in another order, turn a draw that lies on a border. Drawn from all
 components (top_p 1) that is as rare as rounding is fine; a nucleus among nearly equal components, as of a model that
@@ -82,6 +86,7 @@ class Synthesizer(nn.Module):
             is_cancelled: asked before every step of the generator; True ends the call with an error.
         Raises:
             TextError: TEXT_TOO_LONG where the voice and one chunk exceed the model's span.
+            ConfigError: DURATION_TOO_LONG where they would for the sake of the duration that is asked for.
             ResGenError: STOPPED, where it was cancelled.
         """
         narration = self._narration(
@@ -127,16 +132,31 @@ class Synthesizer(nn.Module):
         requests: Sequence[SpeechRequest],
         batch_size: int = 8,
         is_cancelled: Callable[[], bool] | None = None,
-    ) -> list[Speech]:
+    ) -> list[Speech | ResGenError]:
         """Several requests, ``batch_size`` chunks of any of them in one call of the generator.
 
-        Each result is that of the request alone within :data:`AUDIO_TOLERANCE`. An error of one ends all.
+        Each result is that of the request alone within :data:`AUDIO_TOLERANCE`. A request that fails has its error in
+        the place of its result, and the others go on.
+
+        Raises:
+            ConfigError: ``batch_size`` is below 1.
+            ResGenError: STOPPED, where all were cancelled.
         """
-        narrations = [self._narration(request) for request in requests]
-        chunks: dict[int, list[SpeechChunk]] = {id(narration): [] for narration in narrations}
-        for narration, chunk in self._speak_all(narrations, batch_size, is_cancelled):
+        if batch_size < 1:
+            raise ConfigError(f"a batch holds at least 1 chunk, got batch_size {batch_size}")
+        results: list[Speech | ResGenError | None] = [None] * len(requests)
+        narrations: dict[int, Narration] = {}
+        for place, request in enumerate(requests):
+            try:
+                narrations[place] = self._narration(request)
+            except ResGenError as error:
+                results[place] = _kept(error)
+        chunks: dict[int, list[SpeechChunk]] = {id(narration): [] for narration in narrations.values()}
+        for narration, chunk in self._speak_all(list(narrations.values()), batch_size, is_cancelled, keeps_errors=True):
             chunks[id(narration)].append(chunk)
-        return [narration.whole(chunks[id(narration)]) for narration in narrations]
+        for place, narration in narrations.items():
+            results[place] = narration.error or narration.whole(chunks[id(narration)])
+        return results
 
     @torch.inference_mode()
     def decode(self, codes: Int[Tensor, "L D"]) -> Float[np.ndarray, " N"]:
@@ -153,27 +173,53 @@ class Synthesizer(nn.Module):
         return decoded[0, : len(wave)].numpy()
 
     def _narration(self, request: SpeechRequest) -> Narration:
-        narration = Narration(request, self.rates, self.units.warnings)
+        narration = Narration(request, self.rates, self.units)
         if narration.shares_duration:
             narration.share(self._natural_seconds(narration.measured_jobs(), request.long_text.batch_size))
         return narration
 
     def _speak_all(
-        self, narrations: list[Narration], batch_size: int, is_cancelled: Callable[[], bool] | None
+        self,
+        narrations: list[Narration],
+        batch_size: int,
+        is_cancelled: Callable[[], bool] | None,
+        keeps_errors: bool = False,
     ) -> Iterator[tuple[Narration, SpeechChunk]]:
-        """Batches of chunks, taken from the narrations in turn, until all are spoken."""
+        """Batches of chunks, taken from the narrations in turn, until all are spoken.
+
+        Args:
+            keeps_errors: an error ends its narration alone, and is kept there.
+        """
+        speak = self._speak_each if keeps_errors else self._speak
         while waiting := [narration for narration in narrations if not narration.is_finished]:
             sampler = waiting[0].request.sampler  # one call of the generator has one
             batch: list[tuple[Narration, ChunkJob]] = []
             for narration in waiting:
                 if narration.request.sampler == sampler:
                     batch += [(narration, job) for job in narration.jobs(batch_size - len(batch))]
-            made = self._speak([job for _, job in batch], sampler, is_cancelled)
+            made = speak([job for _, job in batch], sampler, is_cancelled)
             for (narration, job), one in zip(batch, made, strict=True):
+                if narration.error is None and isinstance(one, ResGenError):
+                    narration.error = one
+                if narration.error is not None:
+                    continue
                 narration.timings.setdefault("first_audio", time.perf_counter() - narration.started)
                 chunk = narration.take(job, one)
                 narration.timings["total"] = time.perf_counter() - narration.started
                 yield narration, chunk
+
+    def _speak_each(
+        self, jobs: list[ChunkJob], sampler: SamplerConfig, is_cancelled: Callable[[], bool] | None
+    ) -> list[MadeChunk | ResGenError]:
+        """The same; where something of it fails, one job after the other, so that each fault is found at its own."""
+        try:
+            return self._speak(jobs, sampler, is_cancelled)
+        except ResGenError as error:
+            if error.code == "STOPPED":
+                raise
+            if len(jobs) == 1:
+                return [_kept(error)]
+        return [made for job in jobs for made in self._speak_each([job], sampler, is_cancelled)]
 
     @torch.inference_mode()
     def _speak(
@@ -182,7 +228,6 @@ class Synthesizer(nn.Module):
         """One call of the generator; an item's numbers depend on its own seed alone."""
         marks = [time.perf_counter()]
         texts, layout = self._lay_out(jobs)
-        self._check_span(jobs, layout)
         marks.append(time.perf_counter())
         codes = layout.num_codes.new_zeros(len(jobs), int(layout.num_codes.max()), self.tokenizer.code_space.depth)
         for row, job in zip(codes, jobs, strict=True):
@@ -213,7 +258,7 @@ class Synthesizer(nn.Module):
         ]
 
     def _lay_out(self, jobs: list[ChunkJob]) -> tuple[list[EncodedText], Layout]:
-        texts = self.units.encode([job.text for job in jobs])
+        texts = [self.units.encode([job.text])[0] for job in jobs]  # by itself, as lay_out reads it
         voices, lengths = [job.voice for job in jobs], [job.length for job in jobs]
         rngs = [named_generator(job.seed, "length", job.number) for job in jobs]
         layout = lay_out(self.generator, voices, texts, lengths, rngs, code_rate_hz=self.rates.code_rate_hz)
@@ -235,16 +280,6 @@ class Synthesizer(nn.Module):
                 seconds.append(max(1e-3, frames[item] / self.rates.code_rate_hz - ends))
         return seconds
 
-    def _check_span(self, jobs: list[ChunkJob], layout: Layout) -> None:
-        for job, led, end in zip(jobs, layout.num_prompt.tolist(), layout.num_codes.tolist(), strict=True):
-            if end / self.rates.code_rate_hz > LONGEST_SECONDS:
-                raise TextError(
-                    f"{job.text[:40]!r} would last {(end - led) / self.rates.code_rate_hz:.0f} s behind a reference of "
-                    f"{led / self.rates.code_rate_hz:.0f} s; together they may last {LONGEST_SECONDS:.0f} s.",
-                    code="TEXT_TOO_LONG",
-                    hint="Lower long_text.longest_characters, or take a shorter reference.",
-                )
-
     def _decode(self, codes: list[Tensor]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Mels and waves of targets' codes alone: in training, too, they were encoded from their own beginning."""
         device = self.tokenizer.code_space.codebooks.device
@@ -254,6 +289,12 @@ class Synthesizer(nn.Module):
         samples = lengths * self.rates.hop_samples
         mels = [row[:size].cpu().numpy() for row, size in zip(mel, frames.tolist(), strict=True)]
         return mels, [row[:size].cpu().numpy() for row, size in zip(wave, samples.tolist(), strict=True)]
+
+
+def _kept(error: ResGenError) -> ResGenError:
+    """An error as a result: without the frames it came through, which would keep their tensors alive."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
 
 
 class _Recorder:

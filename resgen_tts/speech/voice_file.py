@@ -1,16 +1,18 @@
 """Saved voices: one safetensors file each, whose metadata say what is in it and which model can use it."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from jaxtyping import Int
+from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError, DataError
 from resgen_tts.common.run_dir import write_bytes
-from resgen_tts.core.code_space import CodeSpace, code_space_hash
+from resgen_tts.core.code_space import code_space_hash
 from resgen_tts.speech.prompt import Voice
 from resgen_tts.speech.text.symbols import Inventory
 from resgen_tts.speech.text.tokens import spoken_words
@@ -23,14 +25,25 @@ _FACTS: dict[str, type] = {
     "name": str,
     "text": str,
     "original_text": str,
-    "units": str,
     "symbols": list,  # by name: their numbers are the model's own affair
     "rate": float,
-    "code_space": str,  # hash of the codebooks
-    "frames_per_code": int,
     "warnings": list,
     "facts": dict,
     "created_by": str,
+    "units": str,
+    "code_space": str,  # hash of the codebooks
+    "byt5": str,
+    "feature_width": int,
+    "frames_per_code": int,
+    "aligner": str,  # hash of its weights
+}
+_DIFFERENCES = {
+    "code_space": "its codes are of code space {}, not {}",
+    "units": "its text is in {}, not in {}",
+    "byt5": "its text's features are of {!r}, not of {!r}",
+    "feature_width": "its text's features have {} channels, not {}",
+    "frames_per_code": "a code frame of it lasts {} mel frames, not {}",
+    "aligner": "its durations are those of aligner {}, not {}",
 }
 
 
@@ -50,18 +63,19 @@ def check_name(name: str) -> str:
 
 
 def save_voice(
-    path: Path, voice: Voice, *, space: CodeSpace, inventory: Inventory, created_by: str = "", force: bool = False
+    path: Path, voice: Voice, *, generator: nn.Module, inventory: Inventory, created_by: str = "", force: bool = False
 ) -> None:
     """Write a voice, whole or not at all; equal voices give equal bytes.
 
     Args:
         path: ``<name>.safetensors``; the voice is saved under that name.
-        space: of the tokenizer that made the codes.
+        generator: the SpeechGenerator or CrossGenerator that the voice was made for.
         inventory: what the voice's symbols are symbols of.
         created_by: the tool and its version, where known. There is no date, so that bytes repeat.
         force: replace an older one.
     Raises:
         ConfigError: VOICE_NAME, or OUTPUT_EXISTS.
+        DataError: VOICE_INVALID, the voice could not be read again.
     """
     from safetensors.torch import save
 
@@ -73,51 +87,48 @@ def save_voice(
         "name": name,
         "text": voice.text,
         "original_text": voice.original_text,
-        "units": inventory.units,
         "symbols": list(voice.encoded.symbols),
         "rate": float(voice.rate),
-        "code_space": code_space_hash(space),
-        "frames_per_code": int(voice.durations.sum()) // len(voice.codes),
         "warnings": list(voice.warnings),
         "facts": dict(sorted(voice.facts.items())),
         "created_by": created_by,
-    }
+    } | _model_facts(generator, inventory)
     tensors = {"codes": voice.codes, "durations": voice.durations, "words": voice.encoded.words}
     small = {key: value.to(torch.int32).contiguous() for key, value in tensors.items()}
     if voice.encoded.features is not None:
         small["features"] = voice.encoded.features.float().contiguous()
+    try:
+        _check(facts, small)
+        _check_codes(small["codes"], generator)
+    except ValueError as error:
+        raise _invalid(path, str(error)) from error
     # One entry: safetensors writes several in an order of chance.
     write_bytes(path, save(small, metadata={FORMAT: json.dumps(facts, ensure_ascii=False)}))
 
 
-def load_voice(path: Path, *, space: CodeSpace, inventory: Inventory) -> Voice:
-    """Read what :func:`save_voice` wrote, for a model with this code space and these symbols.
+def load_voice(path: Path, *, generator: nn.Module, inventory: Inventory) -> Voice:
+    """Read what :func:`save_voice` wrote, for the model that it was made for.
+
+    Durations and rate are measures of one aligner, which goes on learning in every generator: those of another say
+    nothing here, and without the recording they cannot be taken anew.
 
     Raises:
         DataError: FILE_MISSING; VOICE_INVALID, the file is damaged or none of a voice; VOICE_OTHER_MODEL, another
-            tokenizer made its codes, or it has symbols that the model does not know.
+            tokenizer, aligner or language model made it, or it has symbols that the model does not know.
     """
     facts, tensors = _read(Path(path))
-    known = {symbol: number for number, symbol in enumerate(inventory.symbols)}
-    unknown = sorted({symbol for symbol in facts["symbols"] if symbol not in known})
-    if facts["code_space"] != code_space_hash(space) or facts["units"] != inventory.units or unknown:
-        why = (
-            f"its codes are of code space {facts['code_space']}, not {code_space_hash(space)}"
-            if facts["code_space"] != code_space_hash(space)
-            else f"its text is in {facts['units']}, not in {inventory.units}"
-            if facts["units"] != inventory.units
-            else f"the model does not know its symbols {' '.join(unknown)}"
-        )
+    if why := _differences(facts, _model_facts(generator, inventory), inventory):
         raise DataError(
-            f"the voice {facts['name']} was made for another model: {why}.",
+            f"the voice {facts['name']} was made for another model: {why[0]}.",
             code="VOICE_OTHER_MODEL",
             hint="Save it again from its recording with this model.",
         )
-    codes = tensors["codes"]
-    if codes.shape[1] != space.depth or int(codes.max()) >= space.codebook_size:
-        raise _invalid(path, f"it has codes up to {int(codes.max())} in {codes.shape[1]} levels")
+    try:
+        _check_codes(tensors["codes"], generator)
+    except ValueError as error:
+        raise _invalid(path, str(error)) from error
     encoded = EncodedText(
-        numbers=torch.tensor([known[symbol] for symbol in facts["symbols"]]),
+        numbers=torch.tensor([inventory.symbols.index(symbol) for symbol in facts["symbols"]]),
         symbols=tuple(facts["symbols"]),
         words=tensors["words"],
         features=tensors.get("features"),
@@ -127,13 +138,43 @@ def load_voice(path: Path, *, space: CodeSpace, inventory: Inventory) -> Voice:
         name=facts["name"],
         text=facts["text"],
         original_text=facts["original_text"],
-        codes=codes,
+        codes=tensors["codes"],
         encoded=encoded,
         durations=tensors["durations"],
         rate=facts["rate"],
         warnings=tuple(facts["warnings"]),
         facts=facts["facts"],
     )
+
+
+def _model_facts(generator: nn.Module, inventory: Inventory) -> dict[str, Any]:
+    """What of a model a voice depends on."""
+    return {
+        "units": inventory.units,
+        "code_space": code_space_hash(generator.generator.code_space),
+        "byt5": inventory.byt5,
+        "feature_width": generator.config.aligner.encoder.feature_dim,
+        "frames_per_code": generator.config.frames_per_code,
+        "aligner": _weights_hash(generator.aligner),
+    }
+
+
+def _weights_hash(module: nn.Module) -> str:
+    """A short hash of all weights with their names and shapes."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _differences(facts: dict[str, Any], model: dict[str, Any], inventory: Inventory) -> list[str]:
+    """What in a voice's facts is another model's, in words; unknown symbols, which tell most, first."""
+    found = [said.format(facts[name], model[name]) for name, said in _DIFFERENCES.items() if facts[name] != model[name]]
+    unknown = sorted(set(facts["symbols"]) - set(inventory.symbols))
+    if unknown and facts["units"] == model["units"]:
+        found.insert(0, f"the model does not know its symbols {' '.join(unknown)}")
+    return found
 
 
 def read_voice_facts(path: Path) -> dict[str, Any]:
@@ -182,16 +223,24 @@ def _check(facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         raise ValueError(f"it has {count} symbols, {len(durations)} durations, {len(tensors['words'])} words")
     if int(codes.min()) < 0 or int(durations.min()) < 0 or not 0 < facts["rate"] < 100:
         raise ValueError("a code, a duration or the rate is out of range")
-    if int(durations.long().sum()) != len(codes) * facts["frames_per_code"]:
+    if facts["frames_per_code"] < 1 or int(durations.long().sum()) != len(codes) * facts["frames_per_code"]:
         raise ValueError(f"its durations add up to {int(durations.long().sum())} frames for {len(codes)} codes")
-    features = tensors.get("features")
-    if features is not None and (features.dim() != 2 or len(features) != count or not features.isfinite().all()):
+    features, width = tensors.get("features"), facts["feature_width"]
+    if (features is None) != (width == 0):
+        raise ValueError(f"its features are {'missing' if features is None else 'too many'}")
+    if features is not None and (features.shape != (count, width) or not features.isfinite().all()):
         raise ValueError("its features do not fit its symbols")
+
+
+def _check_codes(codes: Int[Tensor, "L D"], generator: nn.Module) -> None:
+    space = generator.generator.code_space
+    if codes.shape[1] != space.depth or int(codes.max()) >= space.codebook_size:
+        raise ValueError(f"it has codes up to {int(codes.max())} in {codes.shape[1]} levels")
 
 
 def _invalid(path: Path, why: str) -> DataError:
     return DataError(
-        f"{path} cannot be read as a voice: {why}.",
+        f"{path} is no voice that can be used: {why}.",
         code="VOICE_INVALID",
         hint="Save the voice again from its recording.",
     )

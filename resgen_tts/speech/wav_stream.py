@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from resgen_tts.common.errors import AudioError
-from resgen_tts.speech.audio_io import shown_name
+from resgen_tts.speech.audio_io import clipped_notes, shown_name, to_pcm
 
 
 class WavStream:
@@ -17,7 +17,12 @@ class WavStream:
 
     def __init__(self, file, name: str):
         self._file, self._name = file, name
-        self.num_samples = 0
+        self.num_samples = self.num_clipped = 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """AUDIO_CLIPPED, where samples written so far were clipped."""
+        return clipped_notes(self.num_clipped, self.num_samples)
 
     def write(self, samples: Float[np.ndarray, " N"]) -> None:
         """Write the next samples as 16-bit PCM; those beyond [-1, 1] are clipped, as a player does.
@@ -27,7 +32,9 @@ class WavStream:
         """
         if not np.isfinite(samples).all():
             raise AudioError(f"{self._name} would hold NaN or infinity.", code="AUDIO_NONFINITE")
-        self._file.write(np.round(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16))
+        pcm, num_clipped = to_pcm(samples)
+        self._file.write(pcm)
+        self.num_clipped += num_clipped
         self.num_samples += len(samples)
 
 

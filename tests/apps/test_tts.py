@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,8 +98,8 @@ def test_a_missing_transcript_is_heard_and_told(model, reference, monkeypatch):
 def test_a_saved_voice_speaks_as_the_one_that_was_saved(model, reference, tmp_path, monkeypatch):
     tts = TTS.from_pretrained(model)
     voice = tts.voice(reference, "la la la")
-    space, inventory = tts.synthesizer.tokenizer.code_space, tts.synthesizer.units.inventory
-    save_voice(tmp_path / "me.safetensors", voice, space=space, inventory=inventory)
+    generator, inventory = tts.synthesizer.generator, tts.synthesizer.units.inventory
+    save_voice(tmp_path / "me.safetensors", voice, generator=generator, inventory=inventory)
     monkeypatch.setenv("RESGEN_TTS_VOICES", str(tmp_path))
     wanted = tts("hi", voice=voice, seed=1, steps=1).audio
     for name in ("me", tmp_path / "me.safetensors"):
@@ -125,6 +126,12 @@ def test_a_stream_and_a_batch_say_what_a_call_says(model, reference):
         alone = tts(out.text, voice=voice, seed=out.seed, steps=1)
         assert np.array_equal(alone.codes, out.codes)
         assert np.abs(alone.audio - out.audio).max() <= AUDIO_TOLERANCE
+    one, bad = tts.batch([text, " "], voice=voice, seed=4, steps=1, length=LengthConfig(speed=2.0))
+    assert one.seconds < 0.7 * whole.seconds and isinstance(bad, TextError) and bad.code == "TEXT_EMPTY"
+    (one,) = tts.batch([text], voice=voice, seed=4, steps=1, duration_seconds=9.0, long_text=LongTextConfig())
+    assert len(one.chunks) == 1 and abs(one.seconds - 9.0) <= 0.1
+    with pytest.raises(ResGenError, match="STOPPED"):
+        tts.batch([text], voice=voice, steps=1, is_cancelled=lambda: True)
     with pytest.raises(ConfigError, match="1 voices for 2 texts"):
         tts.batch(["a", "b"], voice=[voice])
 
@@ -133,13 +140,17 @@ def test_candidates_are_judged_and_the_report_is_in_the_result(model, reference,
     tts = TTS.from_pretrained(model)
     monkeypatch.setattr(tts, "_listeners", lambda asr: (Ears("something else"), Ears()))
     voice = tts.voice(reference, "la la la")
-    out = tts("hello", voice=voice, seed=4, steps=1, candidates=2, check=SelfCheckConfig(retries=0))
+    out = tts("hello", voice=voice, seed=4, steps=1, check=SelfCheckConfig(candidates=2, retries=0))
     report = out.self_check
     assert report.candidates[0].seed == 4 and len(report.candidates) == 2
     assert any(note.startswith("SELF_CHECK_FAILED") for note in out.warnings)
     assert out.seed == report.best.seed
     assert np.array_equal(tts("hello", voice=voice, seed=report.best.seed, steps=1).audio, out.audio)
-    assert tts("hello", voice=voice, seed=4, steps=1).self_check is None
+    assert tts("hello", voice=voice, seed=4, steps=1, candidates=1).self_check is None
+    retried = tts("hello", voice=voice, seed=4, steps=1, candidates=2).self_check  # its default: one more round
+    assert len(retried.candidates) == 4 and retried.candidates[:2] == report.candidates
+    with pytest.raises(ConfigError, match="not both"):
+        tts("hello", voice=voice, seed=4, candidates=2, check=SelfCheckConfig())
 
 
 def test_lengths_are_given_in_one_way(model, reference):
@@ -255,6 +266,12 @@ def test_a_synthesis_that_fails_leaves_no_file(model, reference, tmp_path, monke
         (["--candidates", "0"], "USAGE"),
         (["--lexicon", "missing.tsv"], "FILE_MISSING"),
         (["--spread", "-1"], "CONFIG_INVALID"),
+        (["--steps", "0"], "USAGE"),
+        (["--duration", "1e5"], "DURATION_TOO_LONG"),
+        (["--output", "a.mp3"], "OUTPUT_FORMAT"),
+        (["--output", "/tmp", "--force"], "OUTPUT_NOT_A_FILE"),
+        (["--plots", "/dev/null"], "PLOTS_NOT_A_FOLDER"),
+        (["--plots", "/no/such/folder/plots"], "OUTPUT_FOLDER_MISSING"),
     ],
 )
 def test_synth_refuses_with_a_code_and_status_2(model, reference, tmp_path, capsys, change, code):
@@ -264,6 +281,49 @@ def test_synth_refuses_with_a_code_and_status_2(model, reference, tmp_path, caps
     said = capsys.readouterr().err
     assert code in said and "Traceback" not in said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--output", "--plots"])
+def test_a_folder_that_may_not_be_written_to_is_refused_before_anything_is_loaded(
+    reference, tmp_path, capsys, monkeypatch, option
+):
+    (tmp_path / "locked").mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: "locked" not in str(path))  # as for a user who is not root
+    arguments = ["synth", "--model", "no model", "--text", "hello", "--ref-audio", str(reference), "--ref-text", "la"]
+    assert main([*arguments, "--output", str(tmp_path / "a"), option, str(tmp_path / "locked" / "a.wav")]) == 2
+    assert "OUTPUT_NOT_WRITABLE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--plots", "{}"]])
+def test_warnings_of_the_result_are_shown_though_the_voice_has_repeated_ones(
+    model, reference, tmp_path, capsys, monkeypatch, more
+):
+    """Those of the result are each there once: counting the voice's would hide others."""
+    made, said = TTS.voice, ("A: one", "A: one", "B: two")
+    monkeypatch.setattr(TTS, "voice", lambda *all_, **named: replace(made(*all_, **named), warnings=said))
+    monkeypatch.setattr("resgen_tts.speech.plots.save_plots", lambda *_, **__: SavedPlots({}, ()))
+    more = [argument.format(tmp_path) for argument in more]
+    more += ["--ref-audio", str(reference), "--ref-text", "la la", "--duration", "12"]
+    assert synth(model, tmp_path / "a.wav", "--text", "hi", *more) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert sum("DURATION_RATE" in line for line in told) == 1 and sum("B: two" in line for line in told) == 1
+
+
+def test_clipped_speech_is_told_by_what_writes_it(model, reference, tmp_path, capsys, monkeypatch):
+    from resgen_tts.speech.synthesizer import Synthesizer
+
+    decode = Synthesizer._decode
+
+    def louder(self, codes):
+        mels, waves = decode(self, codes)
+        return mels, [4 * wave / np.abs(wave).max() for wave in waves]
+
+    monkeypatch.setattr(Synthesizer, "_decode", louder)
+    more = ["--ref-audio", str(reference), "--ref-text", "la la"]
+    assert synth(model, tmp_path / "a.wav", "--text", "hello", *more) == 0
+    said = capsys.readouterr()
+    (note,) = [note for note in json.loads(said.out)["warnings"] if note.startswith("AUDIO_CLIPPED")]
+    assert f"warning: {note}" in said.err
 
 
 def test_a_missing_model_is_status_3(reference, tmp_path, capsys):

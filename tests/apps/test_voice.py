@@ -3,13 +3,19 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from resgen_tts.apps import transcription
 from resgen_tts.apps.pretrained import load_exported
+from resgen_tts.apps.tts import TTS
 from resgen_tts.apps.voice import find_voice, saved_voices, voice, voices_folder
-from resgen_tts.common.errors import AudioError, ConfigError, DataError
-from resgen_tts.speech.voice_file import load_voice
+from resgen_tts.common.errors import AudioError, ConfigError, DataError, TextError
+from resgen_tts.speech.reference import ReferenceConfig
+from resgen_tts.speech.synthesizer import Synthesizer
+from resgen_tts.speech.voice_file import load_voice, read_voice_facts
+from tests.speech.prompt_toys import recording, toy_system
 
 
 class Scribe:
@@ -30,7 +36,7 @@ def test_a_voice_is_saved_and_loaded_for_its_model(model, reference, tmp_path, c
     assert facts["name"] == "me" and facts["original_text"] == "La la la." and "me.safetensors" in said.err
     assert len(facts["facts"]["sha256"]) == 64
     system = load_exported(model)
-    loaded = load_voice(find_voice("me", tmp_path), space=system.tokenizer.code_space, inventory=system.units.inventory)
+    loaded = load_voice(find_voice("me", tmp_path), generator=system.generator, inventory=system.units.inventory)
     assert loaded.name == "me" and loaded.text == facts["text"]
     assert int(loaded.durations.sum()) == 8 * len(loaded.codes)
 
@@ -105,3 +111,49 @@ def test_the_folder_is_the_option_then_the_variable_then_the_users_data(monkeypa
     assert voices_folder() == tmp_path / "data/resgen_tts/voices"
     monkeypatch.setenv("RESGEN_TTS_VOICES", "elsewhere")
     assert voices_folder() == Path("elsewhere") and voices_folder(Path("here")) == Path("here")
+
+
+@pytest.fixture
+def told():
+    """A system whose aligner is told where 26 words of 1.5 s are, with a pause after the fifth; their wave and text."""
+    system = toy_system()
+    names = [f"{letter}bcd" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    wave, text = recording(system, [(name, 120, 40 if k == 4 else 8) for k, name in enumerate(names)])
+    return TTS(Synthesizer(system.tokenizer, system.generator, system.units)), wave, text
+
+
+def test_a_recording_of_more_than_30_s_is_cut_with_its_text_at_one_word(told, tmp_path, monkeypatch):
+    """Given or heard, the text is that of the whole recording; what is kept of both ends behind the fifth word."""
+    tts, wave, text = told
+    soundfile.write(tmp_path / "me.wav", wave, 16_000, subtype="FLOAT")
+    heard = []
+    monkeypatch.setattr(transcription, "transcribe", lambda samples, *_: heard.append(samples) or (text, "a scribe"))
+    plain = ReferenceConfig(trim=False, level_db=None, longest_seconds=9.0)
+    for given in (text, None):
+        made = tts.voice(tmp_path / "me.wav", given, reference=plain)
+        assert made.text.split() == text.split()[:5] and len(wave) > 40 * 16_000
+        assert made.facts["reference_seconds"] == f"{len(wave) / 16_000:.3f}"
+        end = 8 + 4 * 128 + 120 + 8  # mel frames before, of five words and three pauses, and 0.1 s of the fourth
+        assert len(made.codes) == -(-(end + 8) // 8)  # and 0.1 s of closing silence
+    assert np.array_equal(heard[0], wave)
+    with pytest.raises(AudioError, match=r"AUDIO_TOO_LONG.*as it is"):
+        tts.voice(tmp_path / "me.wav", text, reference=ReferenceConfig.off())
+
+
+def test_what_saves_a_voice_can_leave_hygiene_out_and_takes_a_lexicon(model, reference, tmp_path, monkeypatch, capsys):
+    for name, more in (("clean", ()), ("raw", ("--no-hygiene",))):
+        save(name, model, reference, tmp_path, "--ref-text", "la la la", *more)
+    gains = [read_voice_facts(find_voice(name, tmp_path))["facts"]["gain_db"] for name in ("clean", "raw")]
+    assert gains[0] != "0.00" and gains[1] == "0.00"
+    (tmp_path / "words.tsv").write_text("la\tL AA1\n")
+    with pytest.raises(ConfigError, match="lexicon"):  # it is read: this model is one of bytes
+        save("me", model, reference, tmp_path, "--ref-text", "la", "--lexicon", str(tmp_path / "words.tsv"))
+    capsys.readouterr()
+
+
+def test_a_text_of_something_else_saves_no_voice(model, reference, tmp_path, monkeypatch):
+    monkeypatch.setattr("resgen_tts.speech.transcript_check.CERTAIN_RATE", (0.3, 4.0))
+    with pytest.raises(TextError, match=r"VOICE_TEXT_MISMATCH.*--ref-text.*--no-hygiene"):
+        save("me", model, reference, tmp_path, "--ref-text", "la")
+    assert not list(tmp_path.iterdir())
+    save("me", model, reference, tmp_path, "--ref-text", "la", "--no-hygiene")

@@ -267,12 +267,16 @@ def test_references_by_length(tmp_path):
     assert reference(3.0).warnings == () and reference(30.0).warnings == ()
 
 
-def test_a_long_reference_is_cut_in_its_pause(tmp_path):
-    wave = voice(40.0)
-    wave[24 * RATE : int(24.5 * RATE)] *= 0.001
-    loaded = load_reference(write(tmp_path / "me.wav", wave), sample_rate=RATE)
-    assert warned(loaded) == ["AUDIO_TRIMMED"]
-    assert 24.0 < loaded.seconds < 24.5
+def test_a_long_reference_is_not_cut_without_its_text(tmp_path):
+    """Its transcript would go on: it is left whole where both will be cut, and refused elsewhere."""
+    rate = 8000
+    path = write(tmp_path / "me.wav", np.resize(voice(5.0, rate), 40 * rate), rate)
+    assert load_reference(path, sample_rate=rate).seconds == 40.0
+    with pytest.raises(AudioError, match=r"AUDIO_TOO_LONG: me\.wav is 40\.0 s.*30 s.*--no-hygiene"):
+        load_reference(path, sample_rate=rate, is_cut=False)
+    path = write(tmp_path / "me.wav", np.resize(voice(5.0, rate), 121 * rate), rate)
+    with pytest.raises(AudioError, match=r"AUDIO_TOO_LONG: me\.wav is 121\.0 s.*120 s.*Pass a part"):
+        load_reference(path, sample_rate=rate)
 
 
 def test_saved_is_loaded_again(tmp_path):

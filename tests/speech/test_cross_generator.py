@@ -172,6 +172,24 @@ def test_a_layout_is_the_same_alone_and_in_company():
         assert together.condition.is_padding[item, symbols:].all()
 
 
+def test_a_length_beyond_the_span_is_refused_before_anything_is_as_long(monkeypatch):
+    model = toy_cross().eval()
+    voice = voice_of(text_of([1, 2, 3]), torch.zeros(5, 2, dtype=torch.long))
+    monkeypatch.setattr("resgen_tts.speech.cross_generator.pad_stack", lambda *_: pytest.fail("it was laid out"))
+    with pytest.raises(ConfigError, match=r"DURATION_TOO_LONG.*--duration"):
+        lay_out(model, [voice], [text_of([4])], [replace(FREE, duration_seconds=1e5)], [rng()], code_rate_hz=10.0)
+
+
+def test_a_length_far_from_the_predicted_one_is_told(monkeypatch):
+    model = toy_cross().eval()
+    voice, law = voice_of(text_of([1, 2, 3]), torch.zeros(5, 2, dtype=torch.long)), (math.log(40.0), 0.1)
+    monkeypatch.setattr(model, "length_law", lambda *_: tuple(torch.tensor([part]) for part in law))
+    lengths = [replace(FREE, duration_seconds=seconds) for seconds in (1.0, 2.5, 7.5, 10.0)]
+    layout = lay_out(model, [voice] * 4, [text_of([4])] * 4, lengths, [rng()] * 4, code_rate_hz=10.0)
+    assert [len(notes) for notes in layout.notes] == [1, 0, 0, 1]
+    assert layout.notes[0][0].startswith("DURATION_RATE") and "4.00 times as fast" in layout.notes[0][0]
+
+
 def test_lengths_obey_speed_duration_floors_and_caps():
     text, rate = text_of([1, 2, 3]), 10.0
 

@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from resgen_tts.speech.layout import Layout, lay_out
-from resgen_tts.speech.length import LengthConfig
+from resgen_tts.common.errors import ConfigError, TextError
+from resgen_tts.speech.layout import Layout, check_span, lay_out
+from resgen_tts.speech.length import LengthConfig, plan_durations
 from resgen_tts.speech.prompt import Voice
+from resgen_tts.speech.text.encoder import TextEncoder
 from resgen_tts.speech.text.units import TextUnits
 from tests.speech.tiny_system import tiny_parts
 
@@ -54,6 +56,46 @@ def test_an_item_in_a_batch_is_laid_out_as_alone(parts):
             len(voices[item].codes) <= frame < end for frame in range(together.is_target.shape[1])
         ]
     assert int(together.num_codes[2]) - len(voices[2].codes) == 30
+
+
+def test_durations_are_planned_from_the_same_bits_alone_and_in_a_batch(parts, monkeypatch):
+    """Then no border can turn on the last digit, wherever it lies: here, padding changes it everywhere."""
+    generator, voices, texts = parts
+    seen, forward = [], TextEncoder.forward
+
+    def padded(self, symbols, is_padding, features=None):
+        return forward(self, symbols, is_padding, features) + 1e-6 * bool(is_padding.any())
+
+    def plan(mean, std, text, *more, **named):
+        seen.append((text, mean, std))
+        return plan_durations(mean, std, text, *more, **named)
+
+    monkeypatch.setattr(TextEncoder, "forward", padded)
+    monkeypatch.setattr("resgen_tts.speech.layout.plan_durations", plan)
+    laid_out(generator, voices, texts, [LengthConfig()] * 3, rngs(3))
+    for item in range(3):
+        one = slice(item, item + 1)
+        laid_out(generator, voices[one], texts[one], [LengthConfig()], rngs(1))
+    for together, alone in zip(seen[:3], seen[3:], strict=True):
+        assert together[0] is alone[0]
+        assert torch.equal(together[1], alone[1]) and torch.equal(together[2], alone[2])
+
+
+def test_a_length_beyond_the_span_is_refused_before_anything_is_as_long(parts, monkeypatch):
+    generator, voices, texts = parts
+    monkeypatch.setattr(type(generator), "condition", lambda *_: pytest.fail("the text was expanded"))
+    with pytest.raises(ConfigError, match=r"DURATION_TOO_LONG.*--duration"):
+        laid_out(generator, voices[:1], texts[:1], [LengthConfig(duration_seconds=1e5)], rngs(1))
+    with pytest.raises(TextError, match="TEXT_TOO_LONG"):
+        slow = replace(voices[0], rate=1e3)
+        length = LengthConfig(longest_seconds=1e4, longest_symbol_seconds=1e3)
+        laid_out(generator, [slow], texts[:1], [length], rngs(1))
+
+
+def test_the_span_is_met_to_a_frame():
+    check_span(100, 300, LengthConfig(), RATE)
+    with pytest.raises(TextError, match="TEXT_TOO_LONG"):
+        check_span(100, 301, LengthConfig(), RATE)
 
 
 def test_the_condition_is_the_aligned_text_of_prompt_and_target(parts):

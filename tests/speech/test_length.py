@@ -136,6 +136,17 @@ def test_a_duration_is_met_to_a_code_frame(seconds, ends_give):
     assert ends_give or (int(durations[0]), int(durations[-1])) == (8, 16)
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(0.35, True), (0.7, False), (2.0, False), (6.0, True)])
+def test_a_duration_far_from_the_voice_is_told(seconds, told):
+    """Speech of 0.8 s and ends of 0.2 s, which give first."""
+    text = text_of("b.ˈeɪ.k", "t.ˈuː")
+    found = plan(text, [12, 14, 12, 0, 12, 14], LengthConfig(duration_seconds=seconds))
+    assert [note.split(":")[0] for note in found.notes] == ["DURATION_RATE"] * told
+    if told:
+        spoken = int(found.durations[text.words >= 0].sum())
+        assert f"{64 / spoken:.2f} times as fast" in found.notes[0]
+
+
 def test_a_duration_that_cannot_be_met_gives_the_shortest():
     text = text_of(*["b.ˈeɪ.k"] * 10)
     durations = plan(text, ([6.0] * 3 + [2.0]) * 9 + [6.0] * 3, LengthConfig(duration_seconds=0.1)).durations

@@ -1,6 +1,5 @@
 """Chunks of a long text: what they hold, how they are joined, and that only a batch of them is ever alive."""
 
-import gc
 import weakref
 from dataclasses import replace
 
@@ -141,8 +140,7 @@ def test_only_one_batch_of_chunks_is_alive(system, voice, monkeypatch):
         __hash__ = object.__hash__
 
     monkeypatch.setattr("resgen_tts.speech.synthesizer.MadeChunk", Watched)
-    for _ in system.stream("one two three four. " * 12, voice, seed=0, sampler=ONE, long_text=SMALL):
-        gc.collect()
+    for _ in system.stream("one two three four. " * 11, voice, seed=0, sampler=ONE, long_text=SMALL):
         most.append(len(alive))
     assert len(most) > 8 and max(most) <= SMALL.batch_size
 
@@ -173,6 +171,15 @@ def test_a_short_first_chunk_is_spoken_alone(system, voice, monkeypatch):
     assert chunks[0].text == "One sentence, with a comma," and len(calls[0][0]) == 1
     assert " ".join(chunk.text for chunk in chunks) == normalize(text).text
     assert text[: chunks[0].end] == "One sentence, with a comma,"
+
+
+def test_a_first_chunk_without_a_pause_to_end_at_stays_long():
+    text = normalize("one sentence that has no pause for more than thirty characters. " * 6)
+    plain, early = (
+        split_text(text, LongTextConfig(first_characters=first), slowness=1.0, room_seconds=20.0)
+        for first in (None, 30)
+    )
+    assert plain == early
 
 
 def test_slow_speech_and_long_references_make_shorter_chunks():

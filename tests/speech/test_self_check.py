@@ -12,6 +12,7 @@ import soundfile
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.evaluation.waves import read_wave
 from resgen_tts.speech.self_check import SelfCheckConfig, candidate_seed, self_check, wave_print
+from resgen_tts.speech.text.normalize import normalize
 
 TEXT = "Three birds sing loudly, Dr. Who!"
 SAID = "three birds sing loudly doctor who"
@@ -49,7 +50,14 @@ class Ears:
 
 def check(ears: Ears, seed: int = 7, **config):
     made, report = self_check(
-        ears.speak, TEXT, np.asarray([1, 0], np.float32), ears, ears, SelfCheckConfig(**config), seed=seed
+        ears.speak,
+        TEXT,
+        np.asarray([1, 0], np.float32),
+        ears,
+        ears,
+        SelfCheckConfig(**config),
+        normalize=normalize,
+        seed=seed,
     )
     assert round(float(made.audio[0]) * 64) == report.chosen
     assert [candidate.seed for candidate in report.candidates] == ears.seeds
@@ -85,6 +93,13 @@ def test_it_tries_again_until_one_passes():
     report = check(Ears(("", 0.9), ("three birds", 0.9), (SAID, 0.9), (SAID, 0.9)), retries=3)
     assert len(report.candidates) == 3 and report.chosen == 2
     assert [candidate.is_accepted for candidate in report.candidates] == [False, False, True]
+
+
+@pytest.mark.parametrize("noise", ["...", "ご視聴ありがとうございました", " ", "♪♪", "<b></b>"])
+def test_what_is_no_speech_was_not_heard(noise):
+    """What Whisper writes for bad audio is a bad candidate, not the end of the run."""
+    report = check(Ears((noise, 0.9), (SAID, 0.9)), candidates=2)
+    assert report.chosen == 1 and (report.candidates[0].wer, report.candidates[0].heard) == (1.0, "")
 
 
 def test_it_stops_at_the_limit_and_says_so():
@@ -146,7 +161,14 @@ def test_real_scorers_choose_the_right_words_in_the_right_voice(tmp_path):
     own_print = wave_print(encoder, reference.audio, RATE)
     config = SelfCheckConfig(candidates=3, max_wer=0.5, min_similarity=0.7)
     made, report = self_check(
-        lambda seed: say(*next(attempts)), text, own_print, PocketSphinx(), encoder, config, seed=0
+        lambda seed: say(*next(attempts)),
+        text,
+        own_print,
+        PocketSphinx(),
+        encoder,
+        config,
+        normalize=normalize,
+        seed=0,
     )
     assert report.chosen == 2 and report.best.is_accepted
     assert [one.is_accepted for one in report.candidates] == [False, False, True]

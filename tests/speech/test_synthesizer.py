@@ -77,6 +77,85 @@ def test_alone_or_in_a_batch_of_eight_it_is_the_same(system, voices):
         assert out.text == request.text and out.seed == request.seed
 
 
+def test_what_is_wrong_with_one_request_stops_no_other(system, voices):
+    """Of the wrong ones, one is seen before anything is spoken, one in the midst of a batch."""
+    full = system.voice(wobble(39.0), "la la la", reference=ReferenceConfig.off())
+    wrong = {1: ("...", voices[0], {}), 2: (TEXTS[3], full, {}), 4: ("hi", voices[0], {"duration_seconds": 1e5})}
+    requests = [
+        SpeechRequest(text=text, voice=voice, seed=place, sampler=TWO, length=LengthConfig(**length))
+        for place, (text, voice, length) in enumerate(wrong.get(place, (TEXTS[1], voices[0], {})) for place in range(5))
+    ]
+    results = system.speak_batch(requests, batch_size=4)
+    assert [getattr(one, "code", None) for one in results] == [
+        None, "TEXT_NO_SPEECH", "TEXT_TOO_LONG", None, "DURATION_TOO_LONG"
+    ]  # fmt: skip
+    assert all(results[place].__traceback__ is None for place in wrong)  # its frames would hold tensors
+    for place in (0, 3):
+        assert np.array_equal(speak(system, TEXTS[1], voices[0], place).codes, results[place].codes)
+
+
+def test_a_cancelled_batch_ends_whole(system, voices):
+    requests = [SpeechRequest(text=TEXTS[0], voice=voices[0], seed=0, sampler=TWO)] * 2
+    with pytest.raises(ResGenError, match="STOPPED"):
+        system.speak_batch(requests, is_cancelled=lambda: True)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_of_nothing_is_refused(system, voices, size):
+    with pytest.raises(ConfigError, match="batch_size"):
+        system.speak_batch([SpeechRequest(text="hi", voice=voices[0], seed=0)], batch_size=size)
+
+
+@pytest.mark.parametrize("text", [TEXTS[1], " ".join(TEXTS * 2)])
+def test_an_endless_duration_is_refused_before_anything_is_laid_out(system, voices, text, monkeypatch):
+    monkeypatch.setattr("resgen_tts.speech.synthesizer.lay_out", lambda *_, **__: pytest.fail("it was laid out"))
+    for seconds in (1e5, 1e300):
+        with pytest.raises(ConfigError, match=r"DURATION_TOO_LONG.*--duration"):
+            speak(system, text, voices[0], length=LengthConfig(duration_seconds=seconds))
+
+
+def test_a_chunk_whose_share_has_no_room_is_refused_before_any_is_spoken(system, voices, monkeypatch):
+    """Five sixths of the words are in the first of two chunks: it would get more of 70 s than the 37 that it has."""
+    monkeypatch.setattr(type(system), "_speak", lambda *_: pytest.fail("something was spoken"))
+    text = TEXTS[3] + " " + TEXTS[2] + ".\n\n" + "Wait for all of them!"
+    with pytest.raises(ConfigError, match="DURATION_TOO_LONG"):
+        speak(system, text, replace(voices[0], rate=1.0), length=LengthConfig(duration_seconds=70.0))
+
+
+@pytest.mark.parametrize(("seconds", "times"), [(1.5, 1), (7.0, 0), (30.0, 1)])
+@pytest.mark.parametrize("longest", [60, 200])
+def test_an_unnatural_speed_is_told_once(system, voices, seconds, times, longest):
+    """The same text as one chunk and as three, at some 7 s of its own."""
+    config, length = LongTextConfig(longest_characters=longest), LengthConfig(duration_seconds=seconds)
+    text = " ".join((TEXTS[1], TEXTS[5], TEXTS[7]))
+    voice = replace(voices[0], rate=1.0)
+    out = speak(system, text, voice, length=length, long_text=config, sampler=SamplerConfig(steps=1))
+    assert (len(out.chunks) > 1) == (longest == 60)
+    assert sum(note.startswith("DURATION_RATE") for note in out.warnings) == times, out.warnings
+
+
+def test_a_word_without_end_is_spoken_in_pieces_and_told(system, voices):
+    out = speak(system, "Go on, " + "a" * 450, voices[0], sampler=SamplerConfig(steps=1))
+    assert "".join(chunk.text for chunk in out.chunks).replace(" ", "") == "Goon," + "a" * 450
+    assert [note for note in out.warnings if note.startswith("TEXT_WORD_CUT")] and len(out.chunks) > 2
+    assert not [note for note in speak(system, TEXTS[1], voices[0]).warnings if note.startswith("TEXT_WORD_CUT")]
+
+
+def test_audio_beyond_full_scale_is_told(system, voices, monkeypatch):
+    decode = type(system)._decode
+
+    def louder(self, codes):
+        mels, waves = decode(self, codes)
+        return mels, [4 * wave / np.abs(wave).max() for wave in waves]
+
+    plain = speak(system, TEXTS[1], voices[0])
+    monkeypatch.setattr(type(system), "_decode", louder)
+    loud = speak(system, TEXTS[1], voices[0])
+    assert not any(note.startswith("AUDIO_CLIPPED") for note in plain.warnings) or np.abs(plain.audio).max() > 1
+    (note,) = [note for note in loud.warnings if note.startswith("AUDIO_CLIPPED")]
+    assert f"{int((np.abs(loud.audio) > 1 + 0.5 / 32767).sum())} of {len(loud.audio)} samples" in note
+
+
 def test_a_batch_serves_requests_with_different_samplers(system, voices):
     samplers = [TWO, SamplerConfig(steps=1)]
     requests = [

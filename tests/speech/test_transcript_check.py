@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from resgen_tts.speech.alignment import Aligner, AlignerConfig
+from resgen_tts.speech.alignment import Aligner, AlignerConfig, centre_mel
 from resgen_tts.speech.text.encoder import TextEncoderConfig
 from resgen_tts.speech.text.units import EncodedText
 from resgen_tts.speech.transcript_check import (
@@ -114,3 +114,29 @@ def test_orders_are_permutations_that_keep_words_whole_and_silences_at_the_ends(
     assert backwards == [0, 9, 6, 7, 8, 4, 5, 1, 2, 3, 10]
     assert turned[1] == [0, 6, 7, 8, 9, 1, 2, 3, 4, 5, 10]
     assert all(sorted(order) == first for order in (backwards, *turned))
+
+
+def order_gain_of_a_batch(aligner, text: EncodedText, mel: torch.Tensor) -> float:
+    """All orders aligned at once, as the definition says."""
+    orders = torch.stack(_orders(text.words))
+    sounds = aligner.to_mel(aligner.sounds[text.numbers][orders])
+    rows, frames = len(orders), torch.full((len(orders),), mel.shape[1])
+    many = mel.expand(rows, -1, -1).contiguous()
+    count = torch.full((rows,), len(text))
+    durations = aligner.align(aligner.sounds[text.numbers][orders], text.numbers[orders], count, many, frames)
+    explained = []
+    for row in range(rows):
+        expected = sounds[row].repeat_interleave(durations[row], dim=0)
+        target = centre_mel(many, frames)[row]
+        explained.append(float(1 - (target - expected).square().sum() / target.square().sum()))
+    return explained[0] - sum(explained[1:]) / (rows - 1)
+
+
+@torch.no_grad()
+def test_the_gain_of_the_order_is_that_of_all_orders_aligned_at_once():
+    aligner, text = KnowingAligner(), encoded()
+    mel = spoken(aligner, text)
+    features = aligner.encode(text.numbers[None], torch.tensor([len(text)]))
+    assert order_gain(aligner, text, features, mel) == pytest.approx(
+        order_gain_of_a_batch(aligner, text, mel), abs=1e-5
+    )

@@ -10,13 +10,20 @@ from resgen_tts.speech.wav_stream import open_wav_stream
 
 def test_pieces_give_the_bytes_of_the_whole(tmp_path):
     wave = (1.4 * np.sin(np.arange(5000) / 20)).astype(np.float32)
-    save_wav(tmp_path / "whole.wav", wave, 16_000)
+    notes = save_wav(tmp_path / "whole.wav", wave, 16_000)
     with open_wav_stream(tmp_path / "pieces.wav", 16_000) as stream:
         for piece in np.array_split(wave, 7):
             stream.write(piece)
         assert not (tmp_path / "pieces.wav").exists()
     assert stream.num_samples == 5000
+    loud = int((np.abs(wave) > 1 + 0.5 / 32767).sum())
+    assert loud > 1000 and stream.warnings == notes and notes[0].startswith(f"AUDIO_CLIPPED: {loud} of 5000 ")
     assert (tmp_path / "pieces.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
+
+
+def test_full_scale_is_not_clipped(tmp_path):
+    wave = np.array([1.0, -1.0, 0.5], np.float32)
+    assert save_wav(tmp_path / "whole.wav", wave, 16_000) == ()
 
 
 @pytest.mark.parametrize("pieces", [[], [np.zeros(10, np.float32), np.array([np.nan], np.float32)]])
