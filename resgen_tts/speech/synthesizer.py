@@ -97,7 +97,7 @@ class Synthesizer(nn.Module):
         )  # fmt: skip
         chunks: list[SpeechChunk] = []
         notes: tuple[str, ...] = ()
-        for _, chunk in self._speak_all([narration], long_text.batch_size, is_cancelled):
+        for _, chunk in self._speak_all([narration], long_text.batch_size, is_cancelled, starts_early=True):
             chunks.append(chunk)
             if on_chunk is not None and on_chunk(chunk) is False and not narration.is_finished:
                 notes = (f"SPEECH_STOPPED: {len(chunks)} of {chunk.num_chunks} chunks were spoken",)
@@ -124,7 +124,7 @@ class Synthesizer(nn.Module):
             text=text, voice=voice, seed=seed, sampler=sampler, length=length, long_text=long_text,
             keep_trace=keep_trace,
         )  # fmt: skip
-        spoken = self._speak_all([self._narration(request)], long_text.batch_size, is_cancelled)
+        spoken = self._speak_all([self._narration(request)], long_text.batch_size, is_cancelled, starts_early=True)
         return (chunk for _, chunk in spoken)
 
     def speak_batch(
@@ -184,19 +184,23 @@ class Synthesizer(nn.Module):
         batch_size: int,
         is_cancelled: Callable[[], bool] | None,
         keeps_errors: bool = False,
+        starts_early: bool = False,
     ) -> Iterator[tuple[Narration, SpeechChunk]]:
         """Batches of chunks, taken from the narrations in turn, until all are spoken.
 
         Args:
             keeps_errors: an error ends its narration alone, and is kept there.
+            starts_early: the first chunk is a batch of its own, so that nobody waits for those behind it.
         """
         speak = self._speak_each if keeps_errors else self._speak
+        room = 1 if starts_early else batch_size
         while waiting := [narration for narration in narrations if not narration.is_finished]:
             sampler = waiting[0].request.sampler  # one call of the generator has one
             batch: list[tuple[Narration, ChunkJob]] = []
             for narration in waiting:
                 if narration.request.sampler == sampler:
-                    batch += [(narration, job) for job in narration.jobs(batch_size - len(batch))]
+                    batch += [(narration, job) for job in narration.jobs(room - len(batch))]
+            room = batch_size
             made = speak([job for _, job in batch], sampler, is_cancelled)
             for (narration, job), one in zip(batch, made, strict=True):
                 if narration.error is None and isinstance(one, ResGenError):

@@ -149,8 +149,10 @@ def test_closing_the_stream_ends_the_work(system, voice, monkeypatch):
     calls = watch(system, monkeypatch)
     stream = system.stream(TEXT, voice, seed=1, sampler=ONE, long_text=SMALL)
     next(stream)
+    assert [len(jobs) for jobs, _ in calls] == [1]  # nobody waits for what comes later
+    next(stream)
     stream.close()
-    assert [len(jobs) for jobs, _ in calls] == [3]
+    assert [len(jobs) for jobs, _ in calls] == [1, 3]
 
 
 def test_on_chunk_may_stop_and_what_there_is_comes_back(system, voice):
