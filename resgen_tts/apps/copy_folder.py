@@ -132,11 +132,12 @@ class CopyFolder:
             code_space=code_space_hash(tokenizer.code_space),
         )
         write_codes(self._codes_file(recording.id), content, tokenizer.code_space.codebook_size)
-        own_print, scores = encoder.embed(recording.file), {}
+        own_print, scores, warnings = encoder.embed(recording.file), {}, {}
         for name in systems:
             wave = samples if name == RECORDING else copies.waves[name][: len(samples)]
             path = self._wave_file(name, recording.id)
-            save_wav(path, wave, tokenizer.sample_rate)
+            if notes := save_wav(path, wave, tokenizer.sample_rate):
+                warnings[name] = notes
             scores[name] = asdict(score_copy(recording.file, path, encoder, own_print))
         return {
             "id": recording.id,
@@ -147,6 +148,7 @@ class CopyFolder:
             "spent": dict(copies.seconds),
             "cycle": dict(copies.cycle),
             "systems": scores,
+            "warnings": warnings,
         }
 
     def _wave_file(self, system: str, name: str) -> Path:

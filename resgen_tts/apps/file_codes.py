@@ -226,7 +226,8 @@ def decode_main(arguments: list[str]) -> None:
     samples = decode_wave(tokenizer, content.codes[:, :depth])
     spent = time.perf_counter() - start
     samples = samples[: content.num_samples]  # the last frame may reach behind the recording's end
-    save_wav(options.output, samples, tokenizer.sample_rate)
+    for warning in save_wav(options.output, samples, tokenizer.sample_rate):
+        print(f"warning: {warning}", file=sys.stderr)
     seconds = len(samples) / tokenizer.sample_rate
     print(
         f"{options.output}: {seconds:.2f} s of {depth} levels, {bitrate_kbps(tokenizer, depth):.3f} kbps, "

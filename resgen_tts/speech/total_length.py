@@ -110,12 +110,12 @@ def plan_frames(
     Raises:
         ResGenError: MODEL_NONFINITE, the prediction is not a number.
     """
-    if length.duration_seconds is not None:
-        return max(1, math.floor(length.duration_seconds * code_rate_hz + 0.5)), ()
     drawn = float(torch.randn((), generator=rng)) if length.spread else 0.0
     log_frames = mean + length.spread * std * drawn
     if not math.isfinite(log_frames):
         raise ResGenError("the generator predicted a length that is no number.", code="MODEL_NONFINITE")
+    if length.duration_seconds is not None:
+        return max(1, math.floor(length.duration_seconds * code_rate_hz + 0.5)), ()
     seconds = math.exp(min(log_frames, 50.0)) / code_rate_hz
     spoken = int((text.words >= 0).sum())
     num_words = len(set(text.words[text.words >= 0].tolist()))
