@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from resgen_tts.speech.audio_io import clipped_notes, to_pcm
 
-Trace = tuple[Int[np.ndarray, "L D"], ...]
+Trace = tuple[Int[np.ndarray, "_ D"], ...]
 """Codes before each step and at the end, -1 where they are still hidden."""
 
 
