@@ -1,9 +1,14 @@
 """``resgen-tts VERB``: one table of verbs, each imported only when it is called."""
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
+import threading
+import time
 import traceback
+from collections.abc import Iterator
 
 VERBS: dict[str, tuple[str, str, str]] = {
     # verb: module under apps, function, one line of help. A function that takes `arguments` parses them itself.
@@ -27,7 +32,7 @@ _OWN_PARSERS = {"synth", "train", "encode", "decode", "score", "score-alignment"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; returns the process's exit status (0 ok, 1 internal, 2 bad input, 3 environment, 75, 130)."""
+    """Run one verb; returns the process's exit status (0 ok, 1 internal, 2 bad input, 3 environment, 75, 130, 143)."""
     # Spinning OpenMP threads cost a small shared machine up to a hundredfold; must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -47,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"USAGE: no verb {arguments[0]!r}; there are {', '.join(VERBS)}", file=sys.stderr)
         return 2
     try:
-        _call(arguments[0], rest)
+        with _stopped_by_sigterm(arguments[0]):
+            _call(arguments[0], rest)
         return 0
     except ResGenError as error:
         if verbose:
@@ -59,11 +65,45 @@ def main(arguments: list[str] | None = None) -> int:
             traceback.print_exc()
         print(f"OS_ERROR: {error}", file=sys.stderr)
         return 2
+    except _Terminated:
+        print("terminated", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except SystemExit as stop:  # argparse: help, or a usage error that it has already printed
         return stop.code if isinstance(stop.code, int) else 2
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, on the path of Ctrl-C: what is half written is cleaned up on the way out."""
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm(verb: str) -> Iterator[None]:
+    """SIGTERM raises :class:`_Terminated` inside; not for ``train``, which has its own way (``engine.signals``)."""
+    is_main = threading.current_thread() is threading.main_thread()  # elsewhere Python allows no handler
+    if verb == "train" or not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    owner, last = os.getpid(), float("-inf")
+
+    def stop(number: int, _frame: object) -> None:
+        nonlocal last
+        if os.getpid() != owner:  # a forked worker, which has nothing to clean up
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        now, before = time.monotonic(), last
+        last = now
+        if now - before > 1:  # timeout(1) sends two, to the process and to its group; the second must not stop cleanup
+            raise _Terminated
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _call(verb: str, arguments: list[str]) -> None:

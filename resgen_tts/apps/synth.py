@@ -1,19 +1,23 @@
 """``synth``: one text in the voice of a reference recording."""
 
 import argparse
+import contextlib
 import json
-import os
+import shutil
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from resgen_tts.common.errors import ConfigError
+from resgen_tts.apps.synth_options import check, check_text, is_stdout, parser, read_text, saved_voice
 
 if TYPE_CHECKING:
     from resgen_tts.apps.tts import TTS, SpokenText
     from resgen_tts.speech.prompt import Voice
     from resgen_tts.speech.result import SpeechChunk
+    from resgen_tts.speech.self_check import Candidate, SelfCheckConfig
 
 
 def synth(arguments: list[str]) -> None:
@@ -21,112 +25,67 @@ def synth(arguments: list[str]) -> None:
 
     Raises:
         ConfigError: USAGE, OUTPUT_EXISTS, OUTPUT_FORMAT, OUTPUT_NOT_A_FILE, OUTPUT_FOLDER_MISSING,
-            OUTPUT_NOT_WRITABLE, PLOTS_NOT_A_FOLDER.
+            OUTPUT_NOT_WRITABLE, PLOTS_NOT_A_FOLDER, TEXT_FILE.
+        TextError: the text cannot be spoken.
     """
-    options = _parser().parse_args(arguments)
-    _check(options)
+    options = parser().parse_args(arguments)
+    check(options)
     lengths = _arguments(options)
-    said = options.text if options.text is not None else _read_text(options.text_file)
-
-    from resgen_tts.apps.tts import TTS, draw_seed
-    from resgen_tts.speech.text.normalize import normalize
-
-    normalize(said)  # a text that cannot be spoken is told before anything is loaded
-    tts = TTS.from_pretrained(options.model, options.lexicon)
-    voice = _voice(tts, options)
-    for warning in voice.warnings:  # the transcript, too, where nobody gave one
-        print(f"warning: {warning}", file=sys.stderr)
-    seed = draw_seed() if options.seed is None else options.seed
-    whole = options.candidates > 1 or options.plots is not None
-    spoken_form = tts.synthesizer.units.normalize(said).text
-    facts = {"output": str(options.output), "seed": seed, "model": str(options.model), "normalized_text": spoken_form}
-    facts["voice"] = {"name": voice.name, "text": voice.original_text, "warnings": list(voice.warnings)}
-    facts |= (_speak_whole if whole else _speak_chunks)(tts, said, voice, seed, options, lengths)
+    said = options.text if options.text is not None else read_text(options.text_file)
+    check_text(said)
+    if options.voice is not None:
+        options.voice = saved_voice(options.voice, options.voices)
+    with _open_output(options.output) as raw:
+        facts = _speak(said, raw, options, lengths)
     if not options.quiet:
+        place = "standard output" if is_stdout(options.output) else options.output
         print(
-            f"{options.output}: {facts['seconds']:.2f} s, real-time factor {facts['real_time_factor']:.3f}, "
-            f"seed {seed}, model {options.model}",
+            f"{place}: {facts['seconds']:.2f} s, real-time factor {facts['real_time_factor']:.3f}, "
+            f"seed {_told_seed(facts)}, model {options.model}",
             file=sys.stderr,
         )
     if options.json:
         print(json.dumps(facts, ensure_ascii=False))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="resgen-tts synth", description=synth.__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, required=True, help="exported model, e.g. exp/mini/model")
-    text = parser.add_mutually_exclusive_group(required=True)
-    text.add_argument("--text", help="what to say")
-    text.add_argument("--text-file", type=Path, help="a UTF-8 file with what to say; - reads standard input")
-    voice = parser.add_mutually_exclusive_group(required=True)
-    voice.add_argument("--voice", help="name or file of a saved voice")
-    voice.add_argument("--ref-audio", type=Path, help="reference recording, 3 to 12 s work best")
-    parser.add_argument("--ref-text", help="what is said in the reference; left out, it is transcribed and shown")
-    parser.add_argument(
-        "--asr", default="auto", help="what transcribes and checks: auto, pocketsphinx, or a Whisper's folder or name"
-    )
-    parser.add_argument("--no-hygiene", action="store_true", help="take the reference untrimmed, as loud as it is")
-    parser.add_argument("--lexicon", type=Path, help="file of words and how they are said: word, tab, symbols")
-    parser.add_argument("--output", type=Path, required=True, help="wave file to write")
-    parser.add_argument("--force", action="store_true", help="overwrite the output")
-    parser.add_argument("--seed", type=int, help="default: drawn, and printed")
-    parser.add_argument("--steps", type=int, help="network calls for each chunk of the text")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--speed", type=float, default=1.0, help="2.0 is twice as fast as the reference")
-    length.add_argument("--duration", type=float, help="seconds that the result shall last")
-    parser.add_argument("--spread", type=float, default=0.0, help="share of the predicted spread of durations")
-    parser.add_argument("--context", choices=("reference", "previous"), default="reference", help="what leads a chunk")
-    parser.add_argument("--first-characters", type=int, help="of a shorter first chunk, for an early first sound")
-    parser.add_argument("--candidates", type=int, default=1, help="speak so many, listen to them, keep the best")
-    parser.add_argument("--plots", type=Path, help="folder for pictures: alignment, durations, unmasking, pitch")
-    parser.add_argument("--json", action="store_true", help="print the result's facts as JSON on stdout")
-    parser.add_argument("--quiet", action="store_true", help="no closing line, no progress")
-    return parser
+def _speak(said: str, raw: BinaryIO, options: argparse.Namespace, lengths: dict[str, Any]) -> dict[str, Any]:
+    """Load the model and the voice, write the wave, and tell the facts."""
+    from resgen_tts.apps.tts import TTS, draw_seed
+
+    tts = TTS.from_pretrained(options.model, options.lexicon)
+    voice = _voice(tts, options)
+    if not voice.is_loaded:  # of a saved voice they were told when it was saved
+        for warning in voice.warnings:  # the transcript, too, where nobody gave one
+            print(f"warning: {warning}", file=sys.stderr)
+    seed = draw_seed() if options.seed is None else options.seed
+    whole = options.candidates > 1 or options.plots is not None
+    spoken_form = tts.synthesizer.units.normalize(said).text
+    facts = {"output": str(options.output), "seed": seed, "model": str(options.model), "normalized_text": spoken_form}
+    facts["voice"] = {"name": voice.name, "text": voice.original_text, "warnings": list(voice.warnings)}
+    return facts | (_speak_whole if whole else _speak_chunks)(tts, said, voice, seed, raw, options, lengths)
 
 
-def _check(options: argparse.Namespace) -> None:
-    """Refuse what can be known to fail, before anything is loaded."""
-    if str(options.output) == "-":
-        raise ConfigError("waves are not written to standard output yet.", code="USAGE", hint="Name a file.")
-    _check_output(options.output, options.force)
-    if options.plots is not None:
-        _check_plots(options.plots)
-    if options.voice is not None and (options.ref_text is not None or options.no_hygiene):
-        raise ConfigError("--ref-text and --no-hygiene go with --ref-audio, not with a saved voice.", code="USAGE")
-    if options.candidates < 1:
-        raise ConfigError(f"--candidates must be at least 1, got {options.candidates}.", code="USAGE")
-    if options.steps is not None and options.steps < 1:
-        raise ConfigError(f"--steps must be at least 1, got {options.steps}.", code="USAGE")
+def _told_seed(facts: dict[str, Any]) -> str:
+    """The seed that speaks the file again, and where it comes from."""
+    if "candidates_spoken" not in facts:
+        return str(facts["seed"])
+    return f"{facts['seed']} (best of {facts['candidates_spoken']}, drawn from {facts['drawn_from_seed']})"
 
 
-def _check_output(output: Path, is_forced: bool) -> None:
-    if output.is_dir():
-        raise ConfigError(f"{output} is a folder.", code="OUTPUT_NOT_A_FILE", hint="Name a file in it.")
-    if output.suffix.lower() not in ("", ".wav"):
-        raise ConfigError(
-            f"{output} ends in {output.suffix}, and only WAV is written.",
-            code="OUTPUT_FORMAT",
-            hint=f"Write {output.with_suffix('.wav').name}, and convert it.",
-        )
-    if output.exists() and not is_forced:
-        raise ConfigError(f"{output} exists.", code="OUTPUT_EXISTS", hint="Pass --force to overwrite it.")
-    _check_folder(output.absolute().parent, f"the folder of {output}")
+@contextlib.contextmanager
+def _open_output(output: Path) -> Iterator[BinaryIO]:
+    """Where the wave is written; what is complete appears, in its place or on standard output."""
+    if is_stdout(output):
+        with tempfile.TemporaryFile() as raw:
+            yield raw
+            raw.seek(0)
+            shutil.copyfileobj(raw, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        return
+    from resgen_tts.speech.wav_stream import staged_file
 
-
-def _check_plots(folder: Path) -> None:
-    if folder.is_dir():
-        _check_folder(folder, str(folder))
-    elif folder.exists():
-        raise ConfigError(f"{folder} is a file; --plots names a folder.", code="PLOTS_NOT_A_FOLDER")
-    else:
-        _check_folder(folder.absolute().parent, f"the folder of {folder}")
-
-
-def _check_folder(folder: Path, name: str) -> None:
-    if not folder.is_dir():
-        raise ConfigError(f"{name} does not exist.", code="OUTPUT_FOLDER_MISSING", hint="Make it first.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"{name} may not be written to.", code="OUTPUT_NOT_WRITABLE", hint="Check its permissions.")
+    with staged_file(output) as raw:
+        yield raw
 
 
 def _voice(tts: "TTS", options: argparse.Namespace) -> "Voice":
@@ -149,17 +108,27 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _speak_chunks(
-    tts: "TTS", said: str, voice: "Voice", seed: int, options: argparse.Namespace, lengths: dict[str, Any]
+    tts: "TTS",
+    said: str,
+    voice: "Voice",
+    seed: int,
+    raw: BinaryIO,
+    options: argparse.Namespace,
+    lengths: dict[str, Any],
 ) -> dict[str, Any]:
     """Speak chunk by chunk into the file: no more of a long text is ever in memory."""
     from tqdm import tqdm
 
-    from resgen_tts.speech.wav_stream import open_wav_stream
+    from resgen_tts.speech.wav_stream import wav_stream
 
-    started, first_audio, rows, warnings = time.perf_counter(), 0.0, [], list(voice.warnings)
+    started, first_audio, rows = time.perf_counter(), 0.0, []
+    warnings = [] if voice.is_loaded else list(voice.warnings)
     stream = tts.stream(said, voice=voice, seed=seed, **lengths)
     hidden = True if options.quiet else None  # None: shown on a terminal
-    with open_wav_stream(options.output, tts.sample_rate) as file, tqdm(unit="chunk", disable=hidden) as bar:
+    with (
+        wav_stream(raw, tts.sample_rate, str(options.output)) as file,
+        tqdm(unit="chunk", disable=hidden) as bar,
+    ):
         for chunk in stream:
             first_audio = first_audio or time.perf_counter() - started
             file.write(chunk.audio)
@@ -178,20 +147,34 @@ def _speak_chunks(
 
 
 def _speak_whole(
-    tts: "TTS", said: str, voice: "Voice", seed: int, options: argparse.Namespace, lengths: dict[str, Any]
+    tts: "TTS",
+    said: str,
+    voice: "Voice",
+    seed: int,
+    raw: BinaryIO,
+    options: argparse.Namespace,
+    lengths: dict[str, Any],
 ) -> dict[str, Any]:
     """Speak all of it, for what must see the whole: the self-check and the pictures."""
+    from resgen_tts.speech.wav_stream import wav_stream
+
     started = time.perf_counter()
     spoken = tts(
-        said, voice=voice, seed=seed, candidates=options.candidates, asr=options.asr,
+        said, voice=voice, seed=seed, check=_self_check(options), asr=options.asr,
         keep_trace=options.plots is not None, **lengths,
     )  # fmt: skip
     spent = time.perf_counter() - started
-    spoken.save(options.output)
+    with wav_stream(raw, tts.sample_rate, str(options.output)) as file:
+        file.write(spoken.audio)
     warnings = list(spoken.warnings)
     facts = _timing(spoken.seconds, spent, spoken.timings["first_audio"])
     if spoken.self_check is not None:
-        facts |= {"self_check": spoken.self_check.to_json(), "seed_of_best": spoken.self_check.best.seed}
+        facts |= {
+            "seed": spoken.self_check.best.seed,
+            "drawn_from_seed": seed,
+            "candidates_spoken": len(spoken.self_check.candidates),
+            "self_check": spoken.self_check.to_json(),
+        }
     if options.plots is not None:
         facts["plots"], notes = _plot(tts, spoken, voice, options.plots)
         warnings += notes
@@ -199,6 +182,24 @@ def _speak_whole(
         if warning not in voice.warnings:  # those were told
             print(f"warning: {warning}", file=sys.stderr)
     return facts | {"chunks": [_row(chunk) for chunk in spoken.chunks], "warnings": warnings}
+
+
+def _self_check(options: argparse.Namespace) -> "SelfCheckConfig | None":
+    """Candidates and their progress on a terminal; None where there is nothing to choose from."""
+    from resgen_tts.speech.self_check import SelfCheckConfig
+
+    if options.candidates == 1:
+        return None
+    is_shown = sys.stderr.isatty() and not options.quiet
+    return SelfCheckConfig(candidates=options.candidates, on_candidate=_tell_candidate if is_shown else None)
+
+
+def _tell_candidate(place: int, candidate: "Candidate") -> None:
+    print(
+        f"candidate {place + 1}: seed {candidate.seed}, word error rate {candidate.wer:.2f}, similarity "
+        f"{candidate.similarity:.2f}, {'passes' if candidate.is_accepted else 'does not pass'}",
+        file=sys.stderr,
+    )
 
 
 def _plot(tts: "TTS", spoken: "SpokenText", voice: "Voice", folder: Path) -> tuple[dict[str, str], list[str]]:
@@ -221,18 +222,8 @@ def _timing(seconds: float, spent: float, first_audio: float) -> dict[str, float
 
 def _row(chunk: "SpeechChunk") -> dict[str, Any]:
     return {
-        "text": chunk.text, "start": chunk.start, "end": chunk.end, "boundary": chunk.boundary,
+        "text": chunk.text, "phonemes": list(chunk.symbols),
+        "start": chunk.start, "end": chunk.end, "boundary": chunk.boundary,
         "begin_seconds": round(chunk.begin_seconds, 3), "seconds": round(chunk.seconds, 3),
         "warnings": list(chunk.warnings),
     }  # fmt: skip
-
-
-def _read_text(path: Path) -> str:
-    if str(path) == "-":
-        if sys.stdin.isatty():
-            raise ConfigError("standard input is a terminal; pass --text or pipe the text in.", code="USAGE")
-        return sys.stdin.read()
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as UTF-8 text: {error}", code="TEXT_FILE") from error

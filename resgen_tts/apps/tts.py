@@ -1,17 +1,19 @@
 """The Python door: text and a reference recording in, a wave out."""
 
+import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from resgen_tts import __version__
 from resgen_tts.apps.pretrained import load_exported
 from resgen_tts.common.config import from_plain
-from resgen_tts.common.errors import ConfigError, ResGenError
+from resgen_tts.common.errors import AudioError, ConfigError, ResGenError, TextError
 from resgen_tts.common.randomness import seed_of
 from resgen_tts.common.run_dir import read_json
 from resgen_tts.core.sampler_config import SamplerConfig
-from resgen_tts.speech.audio_io import load_reference, save_wav
+from resgen_tts.speech.audio_io import check_wav_name, load_reference, save_wav
 from resgen_tts.speech.length import LengthConfig
 from resgen_tts.speech.long_text import LongTextConfig
 from resgen_tts.speech.narration import SpeechRequest
@@ -22,14 +24,19 @@ from resgen_tts.speech.self_check import SelfCheckConfig, SelfCheckReport, self_
 from resgen_tts.speech.synthesizer import Synthesizer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SpokenText(Speech):
     """A synthesis that can be saved, with what the self-check heard, where one was asked for."""
 
     self_check: SelfCheckReport | None = None
 
     def save(self, path: Path | str) -> None:
-        """Write 16-bit PCM; the file appears whole or not at all."""
+        """Write a WAV of 16-bit PCM, whole or not at all; a file of that name is overwritten.
+
+        Raises:
+            ConfigError: OUTPUT_FORMAT, the name is that of another kind of file.
+        """
+        check_wav_name(Path(path))
         save_wav(Path(path), self.audio, self.sample_rate)
 
 
@@ -83,9 +90,17 @@ class TTS:
             name: of the voice, for saving it.
             reference: trimming, level and cut; ``ReferenceConfig.off()`` takes the recording as it is, up to 30 s.
         Raises:
-            AudioError: the recording is refused (see the AUDIO_ codes).
+            AudioError: the recording is refused (see the AUDIO_ codes); AUDIO_TYPE, it is no file's path.
             TextError: the transcript is empty, cannot be spoken or is of something else, or nothing was recognised.
         """
+        if not isinstance(audio, (str, os.PathLike)):
+            raise AudioError(
+                f"the reference is of type {type(audio).__name__}, not the path of a recording.",
+                code="AUDIO_TYPE",
+                hint="Write samples to a file first: soundfile.write(path, samples, sample_rate).",
+            )
+        if text is not None:
+            _check_text(text, "the reference's text")
         reference = reference or ReferenceConfig()
         loaded = load_reference(Path(audio), sample_rate=self.sample_rate, is_cut=reference.is_cut)
         notes = tuple(loaded.warnings)
@@ -99,21 +114,44 @@ class TTS:
     def load_voice(self, voice: Path | str) -> Voice:
         """A saved voice: a ``.safetensors`` file, or the name of one among the user's voices.
 
-        Raises:
-            DataError: VOICE_UNKNOWN, VOICE_INVALID, or VOICE_OTHER_MODEL.
-        """
-        from resgen_tts.apps.voice import find_voice
-        from resgen_tts.speech.voice_file import SUFFIX, load_voice
+        Its warnings, told when it was saved, are in ``Voice.warnings``; what it speaks does not repeat them.
 
-        path = Path(voice) if str(voice).endswith(SUFFIX) else find_voice(str(voice))
+        Raises:
+            ConfigError: VOICE_NAME.
+            DataError: FILE_MISSING, VOICE_UNKNOWN, VOICE_INVALID, or VOICE_OTHER_MODEL.
+        """
+        from resgen_tts.apps.voice import voice_path
+        from resgen_tts.speech.voice_file import load_voice
+
         system = self.synthesizer
+        path = voice_path(voice, must_exist=True)
         return load_voice(path, generator=system.generator, inventory=system.units.inventory)
+
+    def save_voice(self, voice: Voice, name_or_path: Path | str, force: bool = False) -> Path:
+        """Save a voice for :meth:`load_voice`, and give the file back.
+
+        Args:
+            name_or_path: a ``.safetensors`` file, or a name among the user's voices.
+            force: replace an older one.
+        Raises:
+            ConfigError: VOICE_NAME, or OUTPUT_EXISTS.
+            DataError: VOICE_INVALID, the voice could not be read again.
+        """
+        from resgen_tts.apps.voice import advised, voice_path
+        from resgen_tts.speech.voice_file import save_voice
+
+        path, system = voice_path(name_or_path), self.synthesizer
+        save_voice(
+            path, advised(voice, path.stem), generator=system.generator, inventory=system.units.inventory,
+            created_by=f"resgen_tts {__version__}", force=force,
+        )  # fmt: skip
+        return path
 
     def __call__(
         self,
         text: str,
         *,
-        voice: Voice,
+        voice: Voice | Path | str,
         seed: int | None = None,
         steps: int | None = None,
         speed: float = 1.0,
@@ -130,6 +168,7 @@ class TTS:
         """Speak ``text``; without a seed one is drawn, and the result names it.
 
         Args:
+            voice: a voice, or the name or file of a saved one (read at every call; see :meth:`load_voice`).
             steps: network calls for each chunk of the text.
             speed: 2.0 is twice as fast as the reference.
             duration_seconds: of the whole result, in place of the speed.
@@ -139,8 +178,12 @@ class TTS:
             length: all of what decides about lengths, in place of speed, duration_seconds and spread.
             long_text: chunks of this text, in place of those of the object.
             on_chunk: called with each chunk; False stops. Not with a check, whose candidates are spoken first.
+        Raises:
+            TextError: TEXT_TYPE, or the text cannot be spoken.
+            ConfigError: VOICE_TYPE, or what :meth:`load_voice` raises.
         """
-        seed = _seed(seed)
+        _check_text(text)
+        voice, seed = self._voice(voice), _seed(seed)
         length = _length(length, speed, duration_seconds, spread)
         more = {
             "sampler": self._sampler(steps), "length": length, "long_text": long_text or self.long_text,
@@ -149,7 +192,8 @@ class TTS:
         if candidates is not None and check is not None:
             raise ConfigError("give candidates or check, which has candidates of its own, not both", code="USAGE")
         if candidates in (None, 1) and check is None:
-            return SpokenText(**vars(self.synthesizer(text, voice, seed=seed, on_chunk=on_chunk, **more)))
+            told = None if on_chunk is None else lambda chunk: on_chunk(replace(chunk, seed=seed))
+            return SpokenText(**vars(self.synthesizer(text, voice, seed=seed, on_chunk=told, **more)))
         if on_chunk is not None:
             raise ConfigError("a checked text is not given out chunk by chunk; leave out on_chunk", code="USAGE")
         check = check or SelfCheckConfig(candidates=candidates)
@@ -167,8 +211,8 @@ class TTS:
         self,
         text: str,
         *,
-        voice: Voice,
-        seed: int,
+        voice: Voice | Path | str,
+        seed: int | None = None,
         steps: int | None = None,
         speed: float = 1.0,
         duration_seconds: float | None = None,
@@ -179,19 +223,22 @@ class TTS:
     ) -> Iterator[SpeechChunk]:
         """The same chunk after chunk, with the memory of one batch of chunks; closing the iterator ends the work.
 
-        The seed must be given, as no result is there to tell a drawn one.
+        Without a seed one is drawn; each chunk names it.
         """
-        return self.synthesizer.stream(
-            text, voice, seed=seed, sampler=self._sampler(steps),
+        _check_text(text)
+        seed = _seed(seed)
+        chunks = self.synthesizer.stream(
+            text, self._voice(voice), seed=seed, sampler=self._sampler(steps),
             length=_length(length, speed, duration_seconds, spread), long_text=long_text or self.long_text,
             is_cancelled=is_cancelled,
         )  # fmt: skip
+        return (replace(chunk, seed=seed) for chunk in chunks)
 
     def batch(
         self,
         texts: Sequence[str],
         *,
-        voice: Voice | Sequence[Voice],
+        voice: Voice | Path | str | Sequence[Voice | Path | str],
         seed: int | None = None,
         steps: int | None = None,
         speed: float = 1.0,
@@ -213,19 +260,50 @@ class TTS:
             duration_seconds: of each result.
             is_cancelled: asked before every step of the generator; True ends the whole call with STOPPED.
         """
-        seed, voices = _seed(seed), [voice] * len(texts) if isinstance(voice, Voice) else list(voice)
+        if isinstance(texts, str):
+            raise TextError("a batch takes a list of texts, got one text.", code="TEXT_TYPE", hint="Pass [text].")
+        seed = _seed(seed)
+        if isinstance(voice, Sequence) and not isinstance(voice, str):
+            voices = [self._voice(own) for own in voice]
+        else:
+            voices = [self._voice(voice)] * len(texts)
         if len(voices) != len(texts):
             raise ConfigError(f"{len(voices)} voices for {len(texts)} texts", code="USAGE")
         length = _length(length, speed, duration_seconds, spread)
-        requests = [
-            SpeechRequest(
+        results: list[SpokenText | ResGenError | None] = [None] * len(texts)
+        requests: dict[int, SpeechRequest] = {}
+        for place, (text, own) in enumerate(zip(texts, voices, strict=True)):
+            try:
+                _check_text(text)
+            except TextError as error:
+                results[place] = error.with_traceback(None)
+                continue
+            requests[place] = SpeechRequest(
                 text=text, voice=own, seed=seed_of(seed, "item", place) % 2**31, sampler=self._sampler(steps),
                 length=length, long_text=long_text or self.long_text,
+            )  # fmt: skip
+        spoken = self.synthesizer.speak_batch(list(requests.values()), batch_size, is_cancelled)
+        for place, one in zip(requests, spoken, strict=True):
+            results[place] = SpokenText(**vars(one)) if isinstance(one, Speech) else one
+        return results
+
+    def _voice(self, voice: object) -> Voice:
+        """The voice that a call means, without the warnings that were told when it was saved.
+
+        Raises:
+            ConfigError: VOICE_TYPE.
+        """
+        if isinstance(voice, (str, os.PathLike)):
+            voice = self.load_voice(Path(voice) if isinstance(voice, os.PathLike) else voice)
+        if not isinstance(voice, Voice):
+            raise ConfigError(
+                f"the voice is of type {type(voice).__name__}.",
+                code="VOICE_TYPE",
+                hint="Pass what tts.voice(recording, text=...) gave back, or the name or file of a saved voice.",
             )
-            for place, (text, own) in enumerate(zip(texts, voices, strict=True))
-        ]  # fmt: skip
-        results = self.synthesizer.speak_batch(requests, batch_size, is_cancelled)
-        return [SpokenText(**vars(one)) if isinstance(one, Speech) else one for one in results]
+        if not voice.is_loaded:
+            return voice
+        return replace(voice, warnings=tuple(w for w in voice.warnings if not w.startswith(("AUDIO_", "VOICE_"))))
 
     def _sampler(self, steps: int | None) -> SamplerConfig:
         return self.sampler if steps is None else replace(self.sampler, steps=steps)
@@ -247,6 +325,11 @@ def draw_seed() -> int:
 
 def _seed(seed: int | None) -> int:
     return draw_seed() if seed is None else seed
+
+
+def _check_text(text: object, name: str = "the text") -> None:
+    if not isinstance(text, str):
+        raise TextError(f"{name} is of type {type(text).__name__}, not str.", code="TEXT_TYPE", hint="Pass a str.")
 
 
 def _length(length: LengthConfig | None, speed: float, duration_seconds: float | None, spread: float) -> LengthConfig:

@@ -4,12 +4,18 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from resgen_tts import __version__
 from resgen_tts.common.errors import ConfigError, DataError
+from resgen_tts.speech.voice_facts import NAME, SUFFIX, check_name, read_voice_facts
+
+if TYPE_CHECKING:
+    from resgen_tts.speech.prompt import Voice  # at run time it would take torch along
 
 FOLDER_VARIABLE = "RESGEN_TTS_VOICES"
+_SAID_TO_MEND = "; mend it with --ref-text"  # how a transcript's warning ends (apps.transcription)
 
 
 def voice(arguments: list[str]) -> None:
@@ -45,8 +51,6 @@ def voices_folder(chosen: Path | None = None) -> Path:
 
 def saved_voices(folder: Path) -> list[str]:
     """Names of the saved voices, sorted; files of other names are none."""
-    from resgen_tts.speech.voice_file import NAME, SUFFIX
-
     names = (path.name.removesuffix(SUFFIX) for path in Path(folder).glob(f"*{SUFFIX}"))
     return sorted(name for name in names if NAME.fullmatch(name))
 
@@ -61,8 +65,6 @@ def find_voice(name: str, folder: Path | None = None) -> Path:
         ConfigError: VOICE_NAME.
         DataError: VOICE_UNKNOWN, with the names that there are.
     """
-    from resgen_tts.speech.voice_file import SUFFIX, check_name
-
     folder = voices_folder(folder)
     path = folder / f"{check_name(name)}{SUFFIX}"
     if not path.is_file():
@@ -72,6 +74,39 @@ def find_voice(name: str, folder: Path | None = None) -> Path:
             hint=f"Save one with: resgen-tts voice save {name} --model DIR --ref-audio FILE",
         )
     return path
+
+
+def voice_path(voice: Path | str, *, must_exist: bool = False) -> Path:
+    """The file of a voice: itself where it is a ``.safetensors`` file's path, or one named so among the user's.
+
+    Args:
+        must_exist: as a name; a file is looked for by whoever reads it.
+    Raises:
+        ConfigError: VOICE_NAME.
+        DataError: VOICE_UNKNOWN.
+    """
+    text = str(voice)
+    if text.endswith(SUFFIX):
+        return Path(voice)
+    if not NAME.fullmatch(text):
+        raise ConfigError(
+            f"{text!r} is neither a saved voice's name nor its {SUFFIX} file.",
+            code="VOICE_NAME",
+            hint="A name has 1 to 64 of A-Z a-z 0-9 - _; of a recording make a voice: tts.voice(path, text=...).",
+        )
+    return find_voice(text) if must_exist else voices_folder() / f"{text}{SUFFIX}"
+
+
+def advised(voice: "Voice", name: str) -> "Voice":
+    """The voice as it is saved: the warning of a transcript that nobody wrote says how a saved voice is given one."""
+    advice = f'; mend it with: voice save {name} --force --ref-text "..."'
+    warnings = (
+        note.removesuffix(_SAID_TO_MEND) + advice
+        if note.startswith("VOICE_TRANSCRIBED") and note.endswith(_SAID_TO_MEND)
+        else note
+        for note in voice.warnings
+    )
+    return replace(voice, warnings=tuple(warnings))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,8 +135,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _save(options: argparse.Namespace, folder: Path) -> None:
-    from resgen_tts.speech.voice_file import SUFFIX, check_name, save_voice
-
     path = folder / f"{check_name(options.name)}{SUFFIX}"
     if path.exists() and not options.force:  # told before anything is loaded
         raise ConfigError(
@@ -115,35 +148,30 @@ def _save(options: argparse.Namespace, folder: Path) -> None:
     tts = TTS.from_pretrained(options.model, options.lexicon)
     reference = ReferenceConfig.off() if options.no_hygiene else ReferenceConfig()
     made = tts.voice(options.ref_audio, options.ref_text, asr=options.asr, name=options.name, reference=reference)
-    system = tts.synthesizer
-    for warning in made.warnings:
+    for warning in advised(made, options.name).warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    save_voice(
-        path, made, generator=system.generator, inventory=system.units.inventory,
-        created_by=f"resgen_tts {__version__}", force=options.force,
-    )  # fmt: skip
+    tts.save_voice(made, path, force=options.force)
     print(f"{path}: {made.facts['seconds']} s, “{made.original_text}”", file=sys.stderr)
     if options.json:
         _print_json(_facts(path))
 
 
 def _list(folder: Path, *, as_json: bool) -> None:
-    """One line each; a damaged file is listed with what is wrong, and hides no other."""
-    from resgen_tts.speech.voice_file import SUFFIX
-
+    """One line each: name, seconds, text or what is wrong; a damaged file hides no other."""
     rows = []
     for name in saved_voices(folder):
+        path = folder / f"{name}{SUFFIX}"
         try:
-            rows.append(_facts(folder / f"{name}{SUFFIX}"))
+            rows.append(_facts(path))
         except DataError as error:
-            rows.append({"name": name, "error": str(error)})
+            rows.append({"name": name, "error": str(error), "file": str(path)})
     if as_json:
         _print_json(rows)
     else:
         for row in rows:
-            print(
-                row["name"], row.get("error") or f"{row['facts'].get('seconds', '?')} s", row.get("text", ""), sep="\t"
-            )
+            name = row["name"] + (f" (saved as {row['saved_as']})" if "saved_as" in row else "")
+            seconds = row.get("facts", {}).get("seconds", "?")
+            print(name, f"{seconds} s", row.get("error") or row["text"], sep="\t")
     if not rows:
         print(f"no voices in {folder}", file=sys.stderr)
 
@@ -157,8 +185,11 @@ def _show(path: Path, *, as_json: bool) -> None:
         if name == "facts":
             for inner, detail in value.items():
                 print(f"{inner}: {detail}")
+        elif name == "warnings":
+            for warning in value:
+                print(f"warning: {warning}")
         else:
-            print(f"{name}: {'; '.join(value) if isinstance(value, list) else value}")
+            print(f"{name}: {value}")
 
 
 def _remove(path: Path, *, as_json: bool) -> None:
@@ -168,11 +199,20 @@ def _remove(path: Path, *, as_json: bool) -> None:
         _print_json({"removed": str(path)})
 
 
-def _facts(path: Path) -> dict:
-    from resgen_tts.speech.voice_file import read_voice_facts
+def _facts(path: Path) -> dict[str, Any]:
+    """What a file says of its voice, under the name by which the file is found."""
+    facts = {name: value for name, value in read_voice_facts(path).items() if name != "symbols"}
+    found, saved_as = path.name.removesuffix(SUFFIX), facts["name"]
+    facts |= {"name": found, "facts": {name: _number(name, value) for name, value in facts["facts"].items()}}
+    return facts | ({} if found == saved_as else {"saved_as": saved_as}) | {"file": str(path)}
 
-    facts = read_voice_facts(path)
-    return {name: value for name, value in facts.items() if name != "symbols"} | {"file": str(path)}
+
+def _number(name: str, value: str) -> float | str:
+    """Lengths and levels as numbers."""
+    try:
+        return float(value) if name.endswith(("seconds", "_db")) else value
+    except ValueError:
+        return value
 
 
 def _print_json(value: object) -> None:

@@ -165,6 +165,20 @@ def save_wav(path: Path | str, samples: Float[np.ndarray, "N"], sample_rate: int
     return clipped_notes(num_clipped, len(samples))
 
 
+def check_wav_name(path: Path) -> None:
+    """Refuse a name that says another kind of file than the one that is written.
+
+    Raises:
+        ConfigError: OUTPUT_FORMAT.
+    """
+    if path.suffix.lower() not in ("", ".wav"):
+        raise ConfigError(
+            f"{path} ends in {path.suffix}, and only WAV is written.",
+            code="OUTPUT_FORMAT",
+            hint=f"Write {path.with_suffix('.wav').name}, and convert it.",
+        )
+
+
 def to_pcm(samples: Float[np.ndarray, "N"]) -> tuple[Int16[np.ndarray, "N"], int]:
     """16-bit samples, and how many of them had to be clipped."""
     scaled = np.round(samples * 32767)

@@ -1,5 +1,6 @@
 """How long every symbol lasts: from predictions to whole mel frames, with floors, caps and asked-for lengths."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from resgen_tts.common.errors import ConfigError, ResGenError
+from resgen_tts.speech.text.symbols import CLAUSE_MARKS, SENTENCE_MARKS
 from resgen_tts.speech.text.units import EncodedText
 
 FINE = 1024  # parts of a frame that rounding works with: whole numbers, whose sums are exact
@@ -29,6 +31,8 @@ class LengthConfig:
     least_phone_seconds: float = 0.02
     least_vowel_seconds: float = 0.04
     least_word_seconds: float = 0.06
+    least_sentence_pause_seconds: float = 0.25  # between two words with . ? ! between them
+    least_clause_pause_seconds: float = 0.12  # between two words with , ; : between them
     least_seconds: float = 0.3  # of all that is spoken, so that one short word is whole
     longest_symbol_seconds: float = 0.6
     longest_pause_seconds: float = 1.0  # of a pause or mark
@@ -52,6 +56,7 @@ class LengthConfig:
                 raise ConfigError(f"length.{name} must be finite and not negative, got {value}")
         for longest, least in (
             ("longest_symbol_seconds", max(self.least_phone_seconds, self.least_vowel_seconds)),
+            ("longest_pause_seconds", max(self.least_sentence_pause_seconds, self.least_clause_pause_seconds)),
             ("longest_seconds", self.least_seconds + self.opening_seconds + self.closing_seconds),
         ):
             if getattr(self, longest) < least:
@@ -106,6 +111,7 @@ def plan_durations(
     frames = log_frames.expm1().clamp_min(0) * slowness
     frames, notes = _capped(frames, text, is_spoken, length, rate)
     frames = _raised(frames, text, is_spoken, length, rate)
+    frames = _paused(frames, text, is_spoken, length, rate)
     frames[0], frames[-1] = length.opening_seconds * rate, length.closing_seconds * rate
     longest = length.longest_seconds * rate
     if float(frames.sum()) > longest:
@@ -203,3 +209,21 @@ def _raised(frames: Tensor, text: EncodedText, is_spoken: Tensor, length: Length
     spoken = float((frames * is_spoken).sum())
     wanted = length.least_seconds * rate
     return torch.where(is_spoken, frames * max(1.0, wanted / max(spoken, 1e-9)), frames)
+
+
+def _paused(frames: Tensor, text: EncodedText, is_spoken: Tensor, length: LengthConfig, rate: float) -> Tensor:
+    """Floors of what stands between two words with a mark; the mark grows by what is missing.
+
+    A mark that the model knows as a pause and one that has a pause beside it come to the same silence.
+    """
+    floors = dict.fromkeys(SENTENCE_MARKS, length.least_sentence_pause_seconds * rate)
+    floors |= dict.fromkeys(CLAUSE_MARKS, length.least_clause_pause_seconds * rate)
+    frames = frames.clone()
+    spoken = is_spoken.nonzero()[:, 0].tolist()
+    for before, after in itertools.pairwise(spoken):
+        marks = [place for place in range(before + 1, after) if text.symbols[place] in floors]
+        if marks:
+            longest = max(marks, key=lambda place: floors[text.symbols[place]])
+            missing = floors[text.symbols[longest]] - float(frames[before + 1 : after].sum())
+            frames[longest] += max(0.0, missing)
+    return frames

@@ -12,6 +12,7 @@ from resgen_tts.common.errors import AudioError, TextError
 from resgen_tts.speech.alignment import Aligner
 from resgen_tts.speech.audio_io import GOOD_REFERENCE_SECONDS, MIN_REFERENCE_SECONDS
 from resgen_tts.speech.reference import CleanReference, Cut, ReferenceConfig, choose_cut, clean, word_frames
+from resgen_tts.speech.result import shortened
 from resgen_tts.speech.text.normalize import NormalizedText
 from resgen_tts.speech.text.tokens import word_spans
 from resgen_tts.speech.text.units import EncodedText, TextUnits
@@ -36,6 +37,7 @@ class Voice:
         rate: how much longer this voice's symbols last than the duration predictor expects.
         warnings: "CODE: words" for each thing that a user should know.
         facts: what was done to the recording, for a person to read.
+        is_loaded: it was read from a file, and its warnings were told when that was saved.
     """
 
     name: str = ""
@@ -47,6 +49,11 @@ class Voice:
     rate: float
     warnings: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
+    is_loaded: bool = False
+
+    def __repr__(self) -> str:
+        said = shortened(self.original_text)
+        return f"Voice(name={self.name!r}, text={said!r}, codes={tuple(self.codes.shape)}, rate={self.rate:.2f})"
 
 
 @torch.inference_mode()

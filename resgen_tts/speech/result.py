@@ -28,6 +28,7 @@ class SpeechChunk:
         mel, codes: as generated, before end silences were trimmed.
         warnings: of this chunk.
         timings: seconds of work that went into it, per part.
+        seed: of the whole text, where it is known to whoever gives the chunk out.
     """
 
     number: int
@@ -46,6 +47,11 @@ class SpeechChunk:
     warnings: tuple[str, ...]
     timings: dict[str, float]
     trace: Trace = ()
+    seed: int | None = None
+
+    def __repr__(self) -> str:
+        place = f"{self.number + 1} of {self.num_chunks}"
+        return f"SpeechChunk({place}, text={shortened(self.text)!r}, seconds={self.seconds:.2f})"
 
     @property
     def seconds(self) -> float:
@@ -82,10 +88,20 @@ class Speech:
     warnings: tuple[str, ...]
     trace: Trace = ()
 
+    def __repr__(self) -> str:
+        counts = f"chunks={len(self.chunks)}, warnings={len(self.warnings)}"
+        said = f"text={shortened(self.text)!r}, seconds={self.seconds:.2f}, sample_rate={self.sample_rate}"
+        return f"{type(self).__name__}({said}, seed={self.seed}, {counts})"
+
     @property
     def seconds(self) -> float:
         """Length of the audio."""
         return len(self.audio) / self.sample_rate
+
+
+def shortened(text: str, longest: int = 40) -> str:
+    """The beginning of a text, in characters, for a line that names it."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def join_chunks(
@@ -112,7 +128,7 @@ def join_chunks(
             name: array[stop - len(getattr(chunk, name)) : stop]
             for name, array, stop in zip(("audio", "mel", "codes"), (audio, mel, codes), stops, strict=True)
         }
-        views.append(replace(chunk, **parts))
+        views.append(replace(chunk, **parts, seed=seed))
     summed = dict(timings)
     for chunk in chunks:
         for name, seconds in chunk.timings.items():

@@ -1,7 +1,7 @@
 """Listening to what was said before it is given out: several candidates, the best one kept, retries on failure."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -40,10 +40,11 @@ class SelfCheckConfig:
     Resemblyzer; large ones allow stricter bounds.
     """
 
-    candidates: int = 1  # spoken in each round, before any of them is judged
+    candidates: int = 1  # spoken in each round, also where an earlier one of them passes
     retries: int = 1  # further rounds, while no candidate passes
     max_wer: float = 0.4  # word errors over words of the text; inf = any
     min_similarity: float = 0.65  # cosine of the voice prints of output and reference; -1 = any
+    on_candidate: Callable[[int, "Candidate"], None] | None = None  # told each place and verdict at once
 
     def __post_init__(self):
         if self.candidates < 1 or self.retries < 0:
@@ -127,9 +128,10 @@ def self_check(
     judged: list[Candidate] = []
     kept: tuple[tuple, Made] | None = None
     while len(judged) < config.candidates * (1 + config.retries) and not any(one.is_accepted for one in judged):
-        seeds = [candidate_seed(seed, len(judged) + place) for place in range(config.candidates)]
-        made = [speak(own) for own in seeds]
-        for own, speech, (heard, voice) in zip(seeds, made, _listen(made, recognizer, encoder), strict=True):
+        for _ in range(config.candidates):  # one by one: no more than two of a long text are ever in memory
+            own = candidate_seed(seed, len(judged))
+            speech = speak(own)
+            heard, voice = _listen(speech, recognizer, encoder)
             error = text_error(target, _spoken(heard, normalize))
             wer, similarity = error.words.rate, cosine(voice, own_print)
             passes = wer <= config.max_wer and similarity >= config.min_similarity
@@ -137,6 +139,8 @@ def self_check(
             judged.append(Candidate(seed=own, wer=wer, similarity=similarity, heard=error.heard, is_accepted=passes))
             if kept is None or rank < kept[0]:
                 kept = rank, speech
+            if config.on_candidate is not None:
+                config.on_candidate(len(judged) - 1, judged[-1])
     assert kept is not None
     report = SelfCheckReport(
         candidates=tuple(judged),
@@ -167,23 +171,20 @@ def candidate_seed(seed: int, number: int) -> int:
 def wave_print(encoder: SpeakerEncoder, wave: Float[np.ndarray, " N"], sample_rate: int) -> Float[np.ndarray, " E"]:
     """Voice print of samples, e.g. of the reference."""
     with tempfile.TemporaryDirectory(prefix="resgen-check-") as scratch:
-        (path,) = _write([(wave, sample_rate)], Path(scratch))
-        return encoder.embed(path)
+        return encoder.embed(_write(wave, sample_rate, Path(scratch)))
 
 
-def _listen(
-    made: Sequence[Spoken], recognizer: Recognizer, encoder: SpeakerEncoder
-) -> list[tuple[str, Float[np.ndarray, " E"]]]:
-    """Words and voice print of each candidate. Scorers read files, so that any scorer serves."""
+def _listen(speech: Spoken, recognizer: Recognizer, encoder: SpeakerEncoder) -> tuple[str, Float[np.ndarray, " E"]]:
+    """Words and voice print of a candidate. Scorers read files, so that any scorer serves."""
     with tempfile.TemporaryDirectory(prefix="resgen-check-") as scratch:
-        paths = _write([(speech.audio, speech.sample_rate) for speech in made], Path(scratch))
-        return [(heard, encoder.embed(path)) for heard, path in zip(recognizer.transcribe(paths), paths, strict=True)]
+        path = _write(speech.audio, speech.sample_rate, Path(scratch))
+        (heard,) = recognizer.transcribe([path])
+        return heard, encoder.embed(path)
 
 
-def _write(waves: Sequence[tuple[np.ndarray, int]], folder: Path) -> list[Path]:
+def _write(wave: Float[np.ndarray, " N"], sample_rate: int, folder: Path) -> Path:
     import soundfile
 
-    paths = [folder / f"{place}.wav" for place in range(len(waves))]
-    for path, (wave, sample_rate) in zip(paths, waves, strict=True):
-        soundfile.write(str(path), wave, sample_rate, subtype="FLOAT")
-    return paths
+    path = folder / "said.wav"
+    soundfile.write(str(path), wave, sample_rate, subtype="FLOAT")
+    return path

@@ -99,7 +99,8 @@ def mismatch_notes(
             reasons.append("its words fit the sound no better in their order than in another")
     if not reasons:
         return []
-    return [f"VOICE_TEXT_MISMATCH: the transcript may not be what is said: {'; '.join(reasons)}"]
+    advice = "Check --ref-text, or leave it out to have it transcribed."
+    return [f"VOICE_TEXT_MISMATCH: the transcript may not be what is said: {'; '.join(reasons)}. {advice}"]
 
 
 def last_word_stretch(aligner: Aligner, text: AlignedText) -> float:

@@ -1,5 +1,6 @@
 """The Python door and the command line over one small random system."""
 
+import inspect
 import json
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from resgen_tts import TTS
 from resgen_tts.apps import transcription
 from resgen_tts.apps.cli import VERBS, main
 from resgen_tts.apps.voice import voice as save
-from resgen_tts.common.errors import CheckpointError, ConfigError, DataError, ResGenError, TextError
+from resgen_tts.common.errors import AudioError, CheckpointError, ConfigError, DataError, ResGenError, TextError
 from resgen_tts.speech.audio_io import load_audio
 from resgen_tts.speech.length import LengthConfig
 from resgen_tts.speech.long_text import LongTextConfig
@@ -22,7 +23,6 @@ from resgen_tts.speech.plots import SavedPlots
 from resgen_tts.speech.reference import ReferenceConfig
 from resgen_tts.speech.self_check import SelfCheckConfig
 from resgen_tts.speech.synthesizer import AUDIO_TOLERANCE
-from resgen_tts.speech.voice_file import save_voice
 
 
 class Ears:
@@ -97,15 +97,64 @@ def test_a_missing_transcript_is_heard_and_told(model, reference, monkeypatch):
 
 def test_a_saved_voice_speaks_as_the_one_that_was_saved(model, reference, tmp_path, monkeypatch):
     tts = TTS.from_pretrained(model)
-    voice = tts.voice(reference, "la la la")
-    generator, inventory = tts.synthesizer.generator, tts.synthesizer.units.inventory
-    save_voice(tmp_path / "me.safetensors", voice, generator=generator, inventory=inventory)
+    voice = replace(tts.voice(reference, "la la la"), warnings=("AUDIO_SHORT: it is",))
     monkeypatch.setenv("RESGEN_TTS_VOICES", str(tmp_path))
-    wanted = tts("hi", voice=voice, seed=1, steps=1).audio
-    for name in ("me", tmp_path / "me.safetensors"):
-        assert np.array_equal(tts("hi", voice=tts.load_voice(name), seed=1, steps=1).audio, wanted)
+    path = tts.save_voice(voice, "me")
+    assert path == tmp_path / "me.safetensors"
+    with pytest.raises(ConfigError, match=r"OUTPUT_EXISTS.*force=True"):
+        tts.save_voice(voice, path)
+    assert tts.save_voice(voice, path, force=True) == path
+    wanted = tts("hi", voice=voice, seed=1, steps=1)
+    assert "AUDIO_SHORT: it is" in wanted.warnings
+    for own in (tts.load_voice("me"), "me", path, str(path)):  # told when it was saved, and not at every use
+        out = tts("hi", voice=own, seed=1, steps=1)
+        assert np.array_equal(out.audio, wanted.audio) and not any("AUDIO_SHORT" in note for note in out.warnings)
+    assert tts.load_voice("me").warnings == voice.warnings
+    (batched,) = tts.batch(["hi"], voice="me", seed=1, steps=1)
+    assert not any("AUDIO_SHORT" in note for note in batched.warnings)
+    with pytest.raises(ConfigError, match=r"VOICE_NAME.*tts\.voice"):
+        tts("hi", voice=reference)
     with pytest.raises(DataError, match=r"VOICE_UNKNOWN.*me"):
         tts.load_voice("you")
+
+
+def test_what_is_no_voice_or_text_is_refused(model, reference, tmp_path):
+    """Unwrapped, as users have it: in the tests each call has its types checked first."""
+    tts = TTS.from_pretrained(model)
+    voice = tts.voice(reference, "la la la")
+    call, make, batch = (inspect.unwrap(one) for one in (TTS.__call__, TTS.voice, TTS.batch))
+    with pytest.raises(ConfigError, match=r"VOICE_TYPE.*ndarray.*tts\.voice"):
+        call(tts, "hi", voice=np.zeros(9))
+    with pytest.raises(TextError, match=r"TEXT_TYPE.*int"):
+        call(tts, 5, voice=voice)
+    with pytest.raises(AudioError, match=r"AUDIO_TYPE.*ndarray.*soundfile"):
+        make(tts, np.zeros(9))
+    with pytest.raises(TextError, match="TEXT_TYPE"):
+        batch(tts, "hello", voice=voice)
+    bad, good = batch(tts, [5, "hi"], voice=voice, steps=1)
+    assert bad.code == "TEXT_TYPE" and good.text == "hi"
+
+
+def test_a_result_is_shown_in_a_line_and_saved_as_wav_alone(model, reference, tmp_path):
+    tts = TTS.from_pretrained(model)
+    voice = tts.voice(reference, "la la la")
+    out = tts("hi", voice=voice, seed=1, steps=1)
+    assert repr(out).startswith("SpokenText(text='hi', seconds=") and "seed=1" in repr(out)
+    assert all(len(repr(shown)) < 200 and "array" not in repr(shown) for shown in (out, out.chunks[0], voice))
+    with pytest.raises(ConfigError, match=r"OUTPUT_FORMAT.*py\.wav"):
+        out.save(tmp_path / "py.mp3")
+    assert not list(tmp_path.iterdir())
+    for _ in range(2):  # overwritten
+        out.save(tmp_path / "py.wav")
+
+
+def test_a_stream_tells_its_drawn_seed(model, reference):
+    tts = TTS.from_pretrained(model)
+    voice = tts.voice(reference, "la la la")
+    (chunk,) = tts.stream("hi", voice=voice, steps=1)
+    heard = []
+    again = tts("hi", voice=voice, steps=1, seed=chunk.seed, on_chunk=heard.append)
+    assert np.array_equal(again.audio, chunk.audio) and heard[0].seed == again.chunks[0].seed == chunk.seed
 
 
 def test_hygiene_can_be_left_out(model, reference):
@@ -237,7 +286,11 @@ def test_synth_draws_pictures_and_checks_itself(model, reference, tmp_path, caps
     more = ["--ref-audio", str(reference), "--ref-text", "la la la", "--plots", str(tmp_path), "--candidates", "2"]
     assert synth(model, tmp_path / "a.wav", "--text", "hello", *more) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts["self_check"]["is_accepted"] and facts["seed_of_best"] == 3
+    assert facts["self_check"]["is_accepted"] and (
+        facts["seed"],
+        facts["drawn_from_seed"],
+        facts["candidates_spoken"],
+    ) == (3, 3, 2)
     assert facts["plots"] == {"alignment.png": str(tmp_path / "alignment.png")}
     assert "PLOT_LEFT_OUT: f0.png" in facts["warnings"]
     ((mel_rate, prompt_seconds, code_seconds, has_trace),) = drawn
@@ -259,13 +312,12 @@ def test_a_synthesis_that_fails_leaves_no_file(model, reference, tmp_path, monke
     ("change", "code"),
     [
         (["--text", ""], "TEXT_EMPTY"),
-        (["--output", "-"], "USAGE"),
-        (["--duration", "0"], "CONFIG_INVALID"),
+        (["--duration", "0"], "USAGE"),
         (["--output", "/no/such/folder/a.wav"], "OUTPUT_FOLDER_MISSING"),
         (["--ref-audio", "missing.wav"], "AUDIO_NOT_FOUND"),
         (["--candidates", "0"], "USAGE"),
         (["--lexicon", "missing.tsv"], "FILE_MISSING"),
-        (["--spread", "-1"], "CONFIG_INVALID"),
+        (["--spread", "-1"], "USAGE"),
         (["--steps", "0"], "USAGE"),
         (["--duration", "1e5"], "DURATION_TOO_LONG"),
         (["--output", "a.mp3"], "OUTPUT_FORMAT"),

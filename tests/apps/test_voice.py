@@ -1,6 +1,8 @@
 """The verb ``voice`` over the small random system: saved, listed, shown, used for its model alone, removed."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,8 @@ from resgen_tts.apps.voice import find_voice, saved_voices, voice, voices_folder
 from resgen_tts.common.errors import AudioError, ConfigError, DataError, TextError
 from resgen_tts.speech.reference import ReferenceConfig
 from resgen_tts.speech.synthesizer import Synthesizer
-from resgen_tts.speech.voice_file import load_voice, read_voice_facts
+from resgen_tts.speech.voice_facts import read_voice_facts
+from resgen_tts.speech.voice_file import load_voice
 from tests.speech.prompt_toys import recording, toy_system
 
 
@@ -44,7 +47,8 @@ def test_a_voice_is_saved_and_loaded_for_its_model(model, reference, tmp_path, c
 def test_a_missing_transcript_is_heard_told_and_kept(model, reference, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(transcription, "choose_recognizer", lambda asr: Scribe())
     save("me", model, reference, tmp_path)
-    assert 'VOICE_TRANSCRIBED: by a scribe: "la la la"' in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert 'VOICE_TRANSCRIBED: by a scribe: "la la la"; mend it with: voice save me --force --ref-text "..."' in told
     voice(["show", "me", "--voices", str(tmp_path)])
     shown = capsys.readouterr().out
     assert "text: la la la" in shown and "VOICE_TRANSCRIBED" in shown and "sha256: " in shown
@@ -73,8 +77,24 @@ def test_list_names_all_voices_and_what_is_wrong_with_a_damaged_one(model, refer
     rows = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in rows] == ["Anna-2", "broken", "zoe"] == saved_voices(tmp_path)
     assert "VOICE_INVALID" in rows[1]["error"]
+    (tmp_path / "zoe.safetensors").rename(tmp_path / "anna.safetensors")
     voice(["list", "--voices", str(tmp_path)])
-    assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["Anna-2", "broken", "zoe"]
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == ["Anna-2", "anna (saved as zoe)", "broken"]
+    assert [len(line) for line in lines] == [3, 3, 3] and lines[2][1] == "? s" and "VOICE_INVALID" in lines[2][2]
+    voice(["show", "anna", "--voices", str(tmp_path), "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["name"], shown["saved_as"]) == ("anna", "zoe") and isinstance(shown["facts"]["seconds"], float)
+
+
+def test_looking_at_voices_imports_no_torch(model, reference, tmp_path, capsys):
+    save("me", model, reference, tmp_path, "--ref-text", "la la la")
+    capsys.readouterr()
+    code = "import sys; from resgen_tts.apps.voice import voice; voice(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    for task in (["list"], ["show", "me"], ["remove", "me"]):
+        assert (
+            subprocess.run([sys.executable, "-c", code, *task, "--voices", str(tmp_path)], check=False).returncode == 0
+        )
 
 
 def test_removing_leaves_the_others(model, reference, tmp_path, capsys):

@@ -132,6 +132,7 @@ def test_only_optional_symbols_may_vanish(parts):
         with torch.no_grad():
             bias[0] = -9.0  # nothing is predicted to last at all
         floors = {"least_phone_seconds": 0.0, "least_vowel_seconds": 0.0, "least_word_seconds": 0.0}
+        floors |= {"least_clause_pause_seconds": 0.0, "least_sentence_pause_seconds": 0.0}
         length = LengthConfig(least_seconds=0.0, **floors)
         layout = laid_out(generator, voices[:1], texts[1:2], [length], rngs(1))
     finally:

@@ -1,5 +1,7 @@
 """From predicted log-durations to whole mel frames: sums, floors, caps, lengths that were asked for."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,8 @@ from hypothesis import strategies as st
 
 from resgen_tts.common.errors import ConfigError, ResGenError
 from resgen_tts.speech.length import LengthConfig, fit_frames, is_vowel, plan_durations, round_frames
-from resgen_tts.speech.text.symbols import PAUSE, SILENCE
-from resgen_tts.speech.text.units import EncodedText
+from resgen_tts.speech.text.symbols import PAUSE, SILENCE, Inventory
+from resgen_tts.speech.text.units import EncodedText, TextUnits
 
 CODE_RATE, PER_CODE = 10.0, 8  # a mel frame is 12.5 ms
 NO_FLOORS = {"least_phone_seconds": 0.0, "least_vowel_seconds": 0.0, "least_word_seconds": 0.0, "least_seconds": 0.0}
@@ -93,6 +95,33 @@ def test_a_pause_may_vanish_and_a_sound_may_not():
     text = text_of("ə", "t.ə")
     durations = plan(text, [0.0, 0.0, 0.0, 0.0], LengthConfig(**NO_FLOORS)).durations
     assert durations[1:-1].tolist() == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize(("mark", "seconds"), [(".", 0.25), ("?", 0.25), ("!", 0.25), (",", 0.12), (":", 0.12)])
+@pytest.mark.parametrize("known", [(), tuple(",.:?!")])
+@pytest.mark.parametrize("speed", [1.0, 2.0])
+def test_marks_between_words_have_their_least_pause(mark, seconds, known, speed):
+    """Whether the model knows the mark or only the pause; the last mark and plain pauses are as predicted."""
+    units = TextUnits(Inventory("phonemes", (SILENCE, PAUSE, *known, "ə")))
+    (text,) = units.encode([f"[[ə]] [[ə]]{mark} [[ə]]{mark}"])
+    mean = torch.where(text.words >= 0, 9.0, 0.5).log1p()
+    found = plan_durations(
+        mean, torch.zeros_like(mean), text, text.numbers == 1, LengthConfig(speed=speed), slowness=1.0,
+        code_rate_hz=CODE_RATE, frames_per_code=PER_CODE, rng=torch.Generator(),
+    )  # fmt: skip
+    places = (text.words >= 0).nonzero()[:, 0].tolist()
+    between = [int(found.durations[a + 1 : b].sum()) for a, b in itertools.pairwise(places)]
+    assert between[0] <= 1 and abs(between[1] - seconds / speed / 0.0125) <= 1
+    assert speed != 1 or mark not in ".?!" or between[1] * 0.0125 >= 0.25
+    assert int(found.durations[places[-1] + 1 : -1].sum()) <= 1
+
+
+def test_a_pause_that_is_long_enough_stays():
+    """A mark and the pause beside it count together."""
+    units = TextUnits(Inventory("phonemes", (SILENCE, PAUSE, ".", "ə")))
+    (text,) = units.encode(["[[ə]]. [[ə]]"])
+    assert text.symbols == (SILENCE, "ə", ".", PAUSE, "ə", SILENCE)
+    assert plan(text, [20, 1, 24, 20], LengthConfig()).durations[1:-1].tolist() == [20, 1, 24, 20]
 
 
 def test_one_short_word_is_whole():
@@ -193,7 +222,7 @@ def test_a_prediction_that_is_no_number_is_refused():
     [
         {"speed": 9.0}, {"speed": 0.0}, {"duration_seconds": 0.0}, {"duration_seconds": float("inf")},
         {"duration_seconds": 2.0, "speed": 2.0}, {"spread": -0.1}, {"least_word_seconds": -1.0},
-        {"longest_symbol_seconds": 0.01}, {"longest_seconds": 0.1},
+        {"longest_symbol_seconds": 0.01}, {"longest_pause_seconds": 0.2}, {"longest_seconds": 0.1},
     ],
 )  # fmt: skip
 def test_nonsense_is_refused(wrong):

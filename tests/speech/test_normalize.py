@@ -80,6 +80,8 @@ def test_texts_that_cannot_be_spoken_have_a_code(text, code):
         ("see https://a.com", "TEXT_MARKUP", "https://"),
         ("AT&amp;T", "TEXT_MARKUP", "&amp; (read as written)"),
         ("<!-- secret -->shown", "TEXT_MARKUP", "<!--"),
+        ("Please say [[x y]] or a [[ then", "TEXT_INLINE_PHONEMES", "[[ without ]] at character 25"),
+        ("say [[ ]] now", "TEXT_INLINE_PHONEMES", "[[]] holds no phoneme at character 5"),
     ],
 )
 def test_what_is_left_out_is_named(text, code, named):

@@ -6,15 +6,14 @@ import torch
 from PIL import Image
 
 from resgen_tts.common.errors import ConfigError
-from resgen_tts.speech import plots
+from resgen_tts.speech import plots, unmasking_plot
 from resgen_tts.speech.plots import (
     TimedText,
-    fixed_at_step,
+    label_rows,
     pitch,
     save_alignment,
     save_durations,
     save_plots,
-    save_unmasking,
     symbol_label,
     word_of_symbol,
 )
@@ -22,6 +21,7 @@ from resgen_tts.speech.prompt import Voice
 from resgen_tts.speech.result import Speech, SpeechChunk, join_chunks
 from resgen_tts.speech.text.symbols import PAUSE, SILENCE
 from resgen_tts.speech.text.units import EncodedText
+from resgen_tts.speech.unmasking_plot import fixed_at_step, save_unmasking
 
 SYMBOLS = (SILENCE, "h", "aɪ", PAUSE, "j", "uː", ".", SILENCE)
 DURATIONS = np.array([2, 3, 4, 0, 3, 5, 0, 3])
@@ -68,25 +68,99 @@ def test_a_code_that_was_hidden_again_was_fixed_when_it_came_back():
     assert fixed_at_step(states)[:, 0, 0].tolist() == [0, 1, 0, 0, 4]
 
 
-def test_the_animation_shows_every_step_in_its_colour(tmp_path):
-    trace = make_trace()
-    save_unmasking(tmp_path / "a.png", tmp_path / "a.gif", trace)
-    with Image.open(tmp_path / "a.gif") as movie:
+def movie_of(path) -> list[np.ndarray]:
+    with Image.open(path) as movie:
         frames = []
         for step in range(movie.n_frames):
             movie.seek(step)
-            frames.append(np.asarray(movie.convert("RGB")))
-    assert len(frames) == 5 and frames[0].shape[1] >= 6
-    bottom, top = -plots.LEVEL_PIXELS // 2, plots.STRIP_PIXELS + 2  # level 0, level 2
-    hidden = list(plots.HIDDEN_COLOUR)
-    assert frames[0][bottom, 2].tolist() == frames[0][top, 2].tolist() == hidden
-    assert frames[1][bottom, 2].tolist() != hidden and frames[1][top, 2].tolist() == hidden
-    assert frames[4][bottom, 2].tolist() == frames[1][bottom, 2].tolist() != frames[4][top, 2].tolist()
+            frames.append(np.asarray(movie.convert("RGB")).astype(int))
+    return frames
+
+
+def codes_box(empty: np.ndarray) -> tuple[slice, slice]:
+    """Where the animation's first picture, which hides all codes, has the colour of what is hidden."""
+    is_hidden = (empty == unmasking_plot.HIDDEN_COLOUR).all(-1)
+    rows, columns = (np.flatnonzero(is_hidden.mean(axis) > 0.4) for axis in (1, 0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def test_the_animation_shows_every_step_in_its_colour(tmp_path):
+    save_unmasking(tmp_path / "a.png", tmp_path / "a.gif", make_trace(), 0.08)
+    frames = movie_of(tmp_path / "a.gif")
+    assert len(frames) == 5
+    rows, columns = codes_box(frames[0])
+    bottom, top, left = rows.stop - 3, rows.start + 3, columns.start + 3  # level 0, level 2
+    hidden = list(unmasking_plot.HIDDEN_COLOUR)
+    assert frames[0][bottom, left].tolist() == frames[0][top, left].tolist() == hidden
+    assert frames[1][bottom, left].tolist() != hidden and frames[1][top, left].tolist() == hidden
+    assert frames[4][bottom, left].tolist() == frames[1][bottom, left].tolist() != frames[4][top, left].tolist()
+
+
+def test_the_animation_has_frames_across_and_levels_upwards(tmp_path):
+    codes = np.full((4, 3), -1)
+    codes[1, 2] = 7  # frame 1 of 4, the highest of 3 levels
+    save_unmasking(tmp_path / "a.png", tmp_path / "a.gif", (np.full((4, 3), -1), codes), 0.08)
+    empty, shown = movie_of(tmp_path / "a.gif")
+    box = codes_box(empty)
+    rows, columns = np.nonzero((shown[box] != unmasking_plot.HIDDEN_COLOUR).any(-1))
+    height, width = shown[box].shape[:2]
+    assert rows.min() == 0 and rows.max() + 1 == pytest.approx(height / 3, abs=2)
+    assert [columns.min(), columns.max() + 1] == pytest.approx([width / 4, width / 2], abs=3)
+
+
+def test_steps_are_counted_from_one_to_the_number_of_calls_and_time_in_seconds():
+    fixed = fixed_at_step(make_trace(frames=6, steps=4))
+    _, axes = unmasking_plot._step_map(fixed[-1], len(fixed) - 1, 0.08, "")
+    assert axes.images[0].get_clim() == (0.5, 4.5)
+    bar = axes.images[0].colorbar
+    assert bar.get_ticks().tolist() == [1, 2, 3, 4] and "1 to 4" in bar.ax.get_ylabel()
+    assert axes.get_xlim() == pytest.approx((0, 0.48)) and axes.get_xlabel() == "seconds"
+
+
+def test_an_animation_of_many_steps_stays_small(tmp_path):
+    order = rng().permutation(120 * 12).reshape(120, 12)
+    trace = tuple(np.where(order < step * 8, 1, -1) for step in range(181))
+    save_unmasking(tmp_path / "a.png", tmp_path / "a.gif", trace, 0.08)
+    assert len(movie_of(tmp_path / "a.gif")) == unmasking_plot.MOST_STATES
+    assert (tmp_path / "a.gif").stat().st_size < 250_000
+
+
+def test_labels_of_a_row_do_not_touch():
+    assert label_rows([0.0, 10.0, 20.0], [8.0] * 3) == [0, 0, 0]
+    assert label_rows([0.0, 10.0, 20.0], [8.0] * 3, least_rows=2) == [0, 1, 0]
+    assert label_rows([0.0, 2.0, 4.0, 20.0], [8.0] * 4) == [0, 1, 2, 0]
+    assert label_rows([0.0, 2.0, 4.0], [8.0] * 3, most_rows=2) == [0, 1, 0]  # no room: over the oldest
+
+
+def test_the_alignment_has_seconds_below_and_its_labels_apart_above():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.6), dpi=80)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    plots.draw_alignment(axes, np.zeros((20, 16), np.float32), TIMED, 0.01)
+    figure.canvas.draw()
+    assert axes.get_xlabel() == "seconds" and axes.get_xlim() == pytest.approx((0, 0.2))
+    assert [text.get_text() for text in axes.texts] == ["sil", "h", "aɪ", "j", "uː", "sil", "hi", "you."]
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(one.overlaps(other) for number, one in enumerate(boxes) for other in boxes[:number])
+    assert min(box.y0 for box in boxes) > axes.get_window_extent().y1
+    assert min(box.y0 for box in boxes[6:]) > max(box.y1 for box in boxes[:6])  # the words above the symbols
+
+
+def test_durations_share_their_scale(tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: kept.append(figure))
+    longer = TimedText(("a", "b"), np.array([50, 1]))
+    save_durations(tmp_path / "a.png", {"prompt": TIMED, "text": longer}, 0.01)
+    first, second = kept[0].axes
+    assert first.get_ylim() == second.get_ylim() and first.get_ylim()[1] >= 500
 
 
 def test_no_trace_is_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(ConfigError, match="keep_trace=True") as caught:
-        save_unmasking(tmp_path / "a.png", tmp_path / "a.gif", ())
+        save_unmasking(tmp_path / "a.png", tmp_path / "a.gif", (), 0.08)
     assert caught.value.code == "TRACE_MISSING"
     with pytest.raises(ConfigError, match="keep_trace=True"):
         save_plots(tmp_path, speech(chunk(trace=())), mel_rate_hz=100.0)
@@ -132,6 +206,23 @@ def test_the_pitch_of_a_sawtooth_is_found_and_silence_has_none(rate):
     assert len(found) in (60, 61)
     assert np.nanmedian(found[5:25]) == pytest.approx(140, rel=0.01)
     assert np.isnan(found[40:]).all()
+
+
+@pytest.mark.parametrize(
+    "level, probability, is_heard",
+    [(0.5, 0.01, True), (0.5 * 10**-1.5, 0.01, False), (0.5 * 10**-1.5, 0.1, True), (0.5 * 10**-2, 0.9, False)],
+    ids=["loud", "quiet and unsure", "quiet and sure", "40 dB down"],
+)
+def test_what_the_tracker_calls_a_voice_in_silence_is_none(monkeypatch, level, probability, is_heard):
+    import librosa
+
+    wave = np.full(16_000, level, np.float32)
+    wave[:4_000] = 0.5
+    found = np.full(101, 80.0), np.ones(101, bool), np.full(101, probability)
+    monkeypatch.setattr(librosa, "pyin", lambda *args, **options: found)
+    masked = pitch(wave, 16_000)
+    assert not np.isnan(masked[5:20]).any()
+    assert np.isnan(masked[40:95]).all() != is_heard
 
 
 def chunk(number: int = 0, num_chunks: int = 1, **changes) -> SpeechChunk:

@@ -76,7 +76,7 @@ def test_words_that_were_not_said_are_told():
     aligner, text = KnowingAligner(), encoded()
     mel = spoken(aligner, encoded(WORDS[::-1]))
     (note,) = notes(aligner, text, mel)
-    assert note.startswith("VOICE_TEXT_MISMATCH") and "order" in note
+    assert note.startswith("VOICE_TEXT_MISMATCH") and "order" in note and "Check --ref-text" in note
 
 
 @torch.no_grad()

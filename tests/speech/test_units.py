@@ -237,3 +237,36 @@ def test_a_text_of_symbols_unknown_to_the_model_is_refused():
     units = TextUnits(Inventory("phonemes", (SILENCE, "a")))
     with pytest.raises(TextError, match="TEXT_NO_SPEECH"):
         units.encode(["go"])
+
+
+def test_marks_that_the_model_does_not_know_stand_as_pauses():
+    inventory = Inventory("phonemes", (SILENCE, PAUSE, "a", "b"))
+    pause = inventory.number(PAUSE)
+    assert inventory.encode([",", PAUSE, "a", ",", ".", PAUSE, "b", PAUSE, "?"]) == ([0, 2, pause, 3, 0], ())
+    assert [place for place, _ in inventory.place(["a", ",", ".", PAUSE, "b", "!"])] == [0, 2, 4]
+    with pytest.raises(TextError, match="TEXT_NO_SPEECH"):
+        inventory.encode([".", PAUSE])
+    without_pauses = Inventory("phonemes", (SILENCE, "a"))
+    assert without_pauses.encode(["a", ".", "a"])[1] == ("TEXT_UNSUPPORTED_CHARS: unknown to the model: .",)
+    knows = Inventory("phonemes", (SILENCE, PAUSE, ".", "a"))
+    assert knows.encode(["a", ".", PAUSE, "a", "."])[0] == [0, 3, 2, 1, 3, 2, 0]
+
+
+def test_a_mark_as_a_pause_keeps_its_sign_and_is_no_word():
+    units = TextUnits(Inventory("phonemes", (SILENCE, PAUSE, "a", "b")))
+    texts = ["[[a]]. [[b]], [[a . b]]!", "[[b]] [[a]]"]
+    first, second = units.encode(texts)
+    assert first.symbols == (SILENCE, "a", ".", "b", ",", "a", ".", "b", SILENCE)
+    assert first.words.tolist() == [-1, 0, -1, 1, -1, 2, -1, 2, -1] and first.warnings == ()
+    assert first.numbers[2] == first.numbers[4] == units.inventory.number(PAUSE)
+    assert first.cut_words(0, 1).symbols == (SILENCE, "a", SILENCE)
+    for alone, together in zip([units.encode([text])[0] for text in texts], (first, second), strict=True):
+        assert alone.symbols == together.symbols and torch.equal(alone.numbers, together.numbers)
+
+
+def test_an_unknown_symbol_is_named_with_its_first_word():
+    known = {symbol for row in spell(["the pen, sent of"], "phonemes") for symbol in row.symbols}
+    units = TextUnits(Inventory("phonemes", (SILENCE, *sorted(known | set("pntb")))))
+    (encoded,) = units.encode(["the point, the joint"])
+    (warning,) = (line for line in encoded.warnings if "unknown" in line)
+    assert "point: ˈɔɪ" in warning and warning.count("ɔɪ") == 1

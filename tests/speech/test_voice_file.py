@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 
 from resgen_tts.common.errors import ConfigError, DataError
 from resgen_tts.speech.generator import SpeechGenerator
 from resgen_tts.speech.prompt import Voice
 from resgen_tts.speech.text.symbols import Inventory
 from resgen_tts.speech.text.units import EncodedText
-from resgen_tts.speech.voice_file import FORMAT, load_voice, read_voice_facts, save_voice
+from resgen_tts.speech.voice_facts import CONTENTS_HASH, FORMAT, contents_hash, read_voice_facts
+from resgen_tts.speech.voice_file import load_voice, save_voice
 from tests.speech.generator_toys import DEPTH, SIZE, toy_aligned, toy_cross
 
 INVENTORY = Inventory("phonemes", ("<sil>", " ", "h", "ˈaɪ", ","))
@@ -185,6 +186,19 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path, voice, generator,
     assert not list(tmp_path.iterdir())
 
 
+def test_a_mark_that_is_spoken_as_a_pause_comes_back(tmp_path, voice, generator):
+    """A model of transcripts without marks reads "hi, hi" with its pause for the comma, which the reader still sees."""
+    path, plain = tmp_path / "me.safetensors", Inventory("phonemes", INVENTORY.symbols[:4])
+    symbols = (*("," if symbol == " " else symbol for symbol in voice.encoded.symbols[:6]), "<sil>")
+    encoded = replace(
+        voice.encoded, symbols=symbols, numbers=torch.tensor([0, 2, 3, 1, 2, 3, 0]), words=voice.encoded.words[:7]
+    )
+    spoken = replace(voice, text="hi, hi", encoded=encoded, durations=torch.tensor([1, 1, 1, 1, 1, 2, 1]))
+    store(path, spoken, generator, plain)
+    again = load_voice(path, generator=generator, inventory=plain)
+    assert again.encoded.numbers.tolist() == [0, 2, 3, 1, 2, 3, 0] and again.encoded.symbols == symbols
+
+
 def test_symbols_that_the_model_does_not_know_are_named(tmp_path, voice, generator):
     path = tmp_path / "me.safetensors"
     store(path, voice, generator)
@@ -195,10 +209,11 @@ def test_symbols_that_the_model_does_not_know_are_named(tmp_path, voice, generat
 
 
 def broken(path, **changes) -> None:
-    """Write the file anew with some facts or tensors changed, and one entry of metadata, as it should be."""
+    """Write the file anew with some facts or tensors changed, with one entry of metadata and a hash that fits."""
     facts, tensors = read_voice_facts(path), load_file(path)
     for name, value in changes.items():
         (tensors if isinstance(value, torch.Tensor) else facts)[name] = value
+    facts[CONTENTS_HASH] = contents_hash(facts, {name: value.numpy() for name, value in tensors.items()})
     save_file(tensors, path, metadata={FORMAT: json.dumps(facts)})
 
 
@@ -219,6 +234,20 @@ def test_a_file_that_does_not_hold_together_is_refused(tmp_path, voice, generato
     broken(path, **change)
     with pytest.raises(DataError, match="VOICE_INVALID"):
         load_voice(path, generator=generator, inventory=INVENTORY)
+
+
+def test_a_changed_bit_or_text_is_noticed(tmp_path, voice, generator):
+    path = tmp_path / "me.safetensors"
+    store(path, voice, generator)
+    facts, tensors = read_voice_facts(path), load(path.read_bytes())
+    bit = tensors | {"codes": tensors["codes"] ^ torch.tensor([[1, 0]] + [[0, 0]] * 3, dtype=torch.int32)}
+    bare = {name: value for name, value in facts.items() if name != CONTENTS_HASH}
+    for told, arrays in ((facts, bit), (facts | {"original_text": "Ho"}, tensors), (bare, tensors)):
+        save_file(arrays, path, metadata={FORMAT: json.dumps(told)})
+        with pytest.raises(DataError, match=r"VOICE_INVALID.*(not those that were saved|older version)"):
+            load_voice(path, generator=generator, inventory=INVENTORY)
+    save_file(tensors, path, metadata={FORMAT: json.dumps(facts)})
+    assert same(load_voice(path, generator=generator, inventory=INVENTORY), replace(voice, name="me"))
 
 
 def test_bytes_that_are_no_voice_are_refused(tmp_path, voice, generator):

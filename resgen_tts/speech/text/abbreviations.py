@@ -3,6 +3,7 @@
 import re
 
 from resgen_tts.speech.text.rewrite import TracedText
+from resgen_tts.speech.text.sentence_ends import STARTER, STARTER_FOLLOWS
 
 # Before a name, always followed by one: the full stop never ends a sentence.
 _TITLES = {
@@ -17,7 +18,7 @@ _TITLES = {
     "Messrs": "messieurs", "Mme": "madame", "Mlle": "mademoiselle",
 }  # fmt: skip
 _WITHOUT_DOT = "Mr|Mrs|Ms|Dr|Prof|St|Mt|Lt|Sgt|Capt|Col|Rev"
-_STREETS = {
+STREETS = {
     "Dr": "Drive", "St": "Street", "Ave": "Avenue", "Av": "Avenue", "Blvd": "Boulevard", "Rd": "Road", "Ln": "Lane",
     "Ct": "Court",
     "Pl": "Place", "Sq": "Square", "Hwy": "Highway", "Pkwy": "Parkway", "Ter": "Terrace", "Cres": "Crescent",
@@ -70,13 +71,13 @@ _NUMBERED = re.compile(
     rf"(?<![A-Za-z.'])({_either(_BEFORE_NUMBERS)})\.\s?(?=#?\d|(?-i:[IVXL]{{1,6}})\b)", re.IGNORECASE
 )
 _STREET = re.compile(
-    rf"(?<=[a-z\d] )(?<=[A-Za-z\d] )({_either(_STREETS)})(?:\.|(?=\s*$|[,;!?]))"
+    rf"(?<=[a-z\d] )(?<=[A-Za-z\d] )({_either(STREETS)})(?:\.|(?=\s*$|[,;!?]))"
     r"(?=\s*$|\s*[,;:!?)]|\s+[A-Za-z\d(])"
 )
 _NAME_BEFORE = re.compile(
     r"(?:\b(?P<number>\d{1,6}[A-Za-z]?|\w+) )?(?P<name>[A-Z][\w'-]*|[a-z]*(?:first|second|third|th)) $"
 )
-_TITLE = re.compile(rf"(?<![A-Za-z.'])(?:({_either(_TITLES)})\.|({_WITHOUT_DOT}))(?=\s+[A-Z]|-[A-Z])")
+_TITLE = re.compile(rf"(?<![A-Za-z.'])(?:({_either(_TITLES)})\.(?!\s+{STARTER})|({_WITHOUT_DOT}))(?=\s+[A-Z]|-[A-Z])")
 _SMALL_TITLE = re.compile(r"(?<![A-Za-z.'])(mr|mrs|ms|dr|st|prof)\.(?=\s|$)", re.IGNORECASE)
 _AFTER_NAME = re.compile(rf"(?<![A-Za-z.'])({_either(_AFTER_NAMES)})\.(?![A-Za-z])")
 _AFTER_NAME_PLAIN = re.compile(r"(?<=[a-z] )(Jr|Sr|Inc|Ltd|Corp|Bros)(?![\w.])|(?<=[a-z], )(Jr|Sr|Inc|Ltd)(?![\w.])")
@@ -89,6 +90,9 @@ _DEGREES = {"phd": "P H D", "msc": "M S C", "bsc": "B S C", "mba": "M B A", "dph
 _INITIAL = re.compile(r"(?<![A-Za-z.'])([A-Z])\.(?=\s?[A-Z][a-z]|\s[A-Z]\.)")
 _INITIAL_BEFORE = re.compile(
     r"(?:^|[A-Z][\w'-]*\s|[A-Z]\s|[\"'(,;:]\s?|\b(?:by|and|of|with|to|from|for|in|the|doctor|mister|missus|miss|professor)\s)$"
+)
+_TIME_BEFORE = re.compile(
+    r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w{2,5}teen|twenty|thirty|forty|fifty) [AP] $"
 )
 _CLOSES = re.compile(r"[\"')\]]*\s*$|[\"')\]]*\s+[\"'(]*[A-Z]")
 
@@ -134,11 +138,12 @@ def _street(match: re.Match[str]) -> str | None:
     before = _NAME_BEFORE.search(match.string[max(0, match.start() - 60) : match.start()])
     if not before:
         return None
-    after = match.string[match.end() : match.end() + 12]
-    if re.match(r"\s+[A-Z]", after) and not (before["number"] or "")[:1].isdecimal():
+    after = match.string[match.end() : match.end() + 40]
+    ends = bool(STARTER_FOLLOWS.match(after))
+    if re.match(r"\s+[A-Z]", after) and not ends and not (before["number"] or "")[:1].isdecimal():
         return None
     has_dot = match[0].endswith(".")
-    return _STREETS[match[1]] + "." * bool(has_dot and not after.strip())
+    return STREETS[match[1]] + "." * (has_dot and (ends or not after.strip()))
 
 
 def _small_title(match: re.Match[str]) -> str:
@@ -148,4 +153,8 @@ def _small_title(match: re.Match[str]) -> str:
 
 def _initial(match: re.Match[str]) -> str | None:
     before = match.string[max(0, match.start() - 30) : match.start()]
+    if STARTER_FOLLOWS.match(match.string, match.end(), match.end() + 40):
+        return None  # the last letter of "in the U S. The law", not of a name
+    if match[1] == "M" and _TIME_BEFORE.search(before):
+        return None
     return match[1] if _INITIAL_BEFORE.search(before) else None

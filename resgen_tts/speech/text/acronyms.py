@@ -4,6 +4,7 @@ import functools
 import re
 
 from resgen_tts.speech.text.rewrite import Spans, TracedText, word_set
+from resgen_tts.speech.text.sentence_ends import ends_sentence
 
 # Acronyms that are read as words, and short words that people shout.
 _WORDS = word_set(
@@ -29,10 +30,6 @@ _LETTERS = word_set(
 _SAID = {"OK": "okay", "IEEE": "I triple E", "NAACP": "N double A C P", "AAA": "triple A", "WWW": "W W W"}
 _CAPITALS = re.compile(r"(?<![A-Za-z'])([A-Z]{2,12})('s|s|'S)?(?![A-Za-z]|'[a-zA-Z])")
 _DOTTED = re.compile(r"(?<![A-Za-z.])((?:[A-Za-z]\.){2,10})('s|s(?![a-z]))?(?![A-Za-z])")
-_BEGINS_SENTENCE = re.compile(
-    r"[\"')\]]*(?:\s*$|\s+[\"'(]*(?:The|He|She|It|They|We|I|You|But|And|So|In|On|At|Then|This|That|These|Those|There|A|An|His|Her|My|Our|"
-    r"Their|If|When|While|For|No|Yes|Not|What|Who|Why|How|Is|Are|Do|Does|Did|After|Before|Now|Later|As|Or|Its)\b)"
-)
 _LINE = re.compile(r"[^\n]+")
 
 
@@ -80,9 +77,7 @@ def say_acronyms(traced: TracedText) -> TracedText:
 def _dotted(match: re.Match[str]) -> str:
     if match[2]:
         return spell(match[1].replace(".", "")) + "'s"
-    return spell(match[1].replace(".", "")) + "." * bool(
-        _BEGINS_SENTENCE.match(match.string, match.end(), match.end() + 40)
-    )
+    return spell(match[1].replace(".", "")) + "." * ends_sentence(match.string, match.end())
 
 
 def _in_capitals(match: re.Match[str], shouted: Spans) -> str | None:

@@ -14,6 +14,7 @@ SIGNS = "£€¥¢₹₩₽₿°×÷±≈≠≤≥−√∞²³⁴⁵⁶⁷⁸�
 
 _STRANGER = re.compile(ATOM)
 _ATOM = re.compile(r"\[\[([^\[\]\n]{1,2000})\]\]")
+_NO_ATOM = re.compile(r"\[\[(?P<empty>[^\S\n]*\]\])?")
 _LINE_ENDS = re.compile(r"\r\n?")
 _CLUSTER = re.compile(r"[^\x00-\x7f]")
 _MARKS_TOGETHER = 8  # combining marks looked at with their letter; canonical ordering is quadratic in them
@@ -91,6 +92,17 @@ def take_atoms(traced: TracedText) -> tuple[TracedText, list[TracedText]]:
     kept = [match.span() for match in _ATOM.finditer(traced.text) if match[1].strip()]
     atoms = [TracedText(traced.text[first:end], traced.origins[first:end]) for first, end in kept]
     return traced.edit((first, end, ATOM) for first, end in kept), atoms
+
+
+def note_broken_atoms(traced: TracedText, notes: Notes) -> None:
+    """Name the places (the first character is 1) of brackets that look like inline phonemes but hold none.
+
+    Args:
+        traced: what :func:`take_atoms` left; these brackets are read as plain text.
+    """
+    for match in _NO_ATOM.finditer(traced.text):
+        place = f"at character {traced.origins[match.start(), 0] + 1}"
+        notes.phonemes.append(f"[[]] holds no phoneme {place}" if match["empty"] else f"[[ without ]] {place}")
 
 
 def remove_controls(traced: TracedText, notes: Notes) -> TracedText:

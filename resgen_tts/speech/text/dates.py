@@ -75,7 +75,7 @@ _HOUR = re.compile(
 _O_CLOCK = re.compile(r"(?<![\w:.,])(1[0-2]|[1-9])(?=\s?o'clock\b)", re.IGNORECASE)
 _CLOCK_RANGE = re.compile(r"(?<=[\dmM.])\s?[-–]\s?(?=(?:[01]?\d|2[0-4])(?::[0-5]\d|\s?[ap]\.?m\b))")
 _SENTENCE_FOLLOWS = re.compile(
-    rf"\s*$|\s+[\"'(]*(?!(?:{'|'.join(MONTHS)}|\w+day|[EPC][SD]T|GMT|UTC|Eastern|Pacific|Central)\b)[A-Z]"
+    rf"\s*$|\s+[\"'(]*(?!(?:{'|'.join(MONTHS)}|\w+day|[A-Z]{{2,5}}|Eastern|Pacific|Central|Mountain|Atlantic|Greenwich)\b)[A-Z]"
 )
 
 

@@ -74,6 +74,7 @@ def normalize(text: str, backend: str = "builtin", keep: frozenset[str] = frozen
     cleanup.refuse_foreign(text)
     notes = Notes()
     traced, atoms = cleanup.take_atoms(cleanup.remove_controls(TracedText.start(text), notes))
+    cleanup.note_broken_atoms(traced, notes)
     traced, atoms = take_words(markup.strip_markup(traced, notes), atoms, keep)
     traced = cleanup.fold(traced, notes)
     if backend != "builtin":

@@ -58,7 +58,7 @@ _SYMBOL = r"(?:(?:US|AU|A|CA|C|NZ|HK)?\$|[£€¥₹₩₽₿])"
 _CODE = r"(?:USD|EUR|GBP|JPY|CHF|CAD|AUD|INR|CNY)"
 _MONEY = re.compile(
     rf"(?<![A-Za-z]){_SIGN}(?P<unit>{_SYMBOL}|{_CODE}(?=\s?\d)) ?(?P<sign2>[-−])?"
-    rf"(?P<number>{NUM})(?:\s?[-–]\s?(?P<last>{NUM}))?{_SCALES}"
+    rf"(?P<number>\d{{1,9}},\d\d(?![\d,]|\.\d)|{NUM})(?:\s?[-–]\s?(?:(?P=unit) ?)?(?P<last>{NUM}))?{_SCALES}"
 )
 _MONEY_AFTER = re.compile(
     rf"{_FREE}(?<!\w){_SIGN}(?P<number>{NUM}) ?(?:(?P<scale>k|thousand|million|billion|trillion) ?)?"
@@ -110,6 +110,11 @@ _PHONE = re.compile(
 _ABROAD = re.compile(r"(?<![\w.,$-])\+(\d{1,3})((?:[ .-]\(?\d{1,5}\)?){2,6})(?!\d)|(?<![\w.,$-])\+(\d{8,15})(?!\d)")
 _LOCAL = re.compile(r"(?<![\w.,$£€/-])(\d{3})-(\d{4})(?![\w]|[.,/-]\d)")
 _GROUPS = re.compile(r"(?<![\w.,$£€/-])(\d{3})-(\d{2})-(\d{4})(?![\w]|[.,/-]\d)")
+_ISBN = re.compile(
+    r"(?:(?<=ISBN)|(?<=ISBN:)|(?<=ISBN-1[03])|(?<=ISBN-1[03]:))\s?"
+    r"(?P<digits>\d(?:[ -]?\d){8,12}(?:[ -]?X)?)(?![\w]|-\d)"
+)
+_IDENTIFIER = re.compile(r"(?<![\w.,$£€/+-])(?=(?:-?\d){10})\d{1,7}(?:-\d{1,7}){3,6}(?:-X)?(?![\w]|[.,/-]\d)")
 _UK = re.compile(r"(?<![\w.,$-])(0\d{2,4}) (\d{3,4}) (\d{3,4})(?!\d|[.,]\d)")
 _RANGE = re.compile(
     rf"{_FREE}(?<![A-Za-z.+*/=<>×÷^-])(?P<first>{NUM})(?P<ord>(?:st|nd|rd|th)?)\s?[-–]\s?"
@@ -169,6 +174,13 @@ def _phone(match: re.Match[str]) -> str:
     return ("plus " if match[0][0] == "+" else "") + ", ".join(map(spell_digits, groups))
 
 
+def _identifier(match: re.Match[str]) -> str:
+    """Digit by digit like :func:`_phone`; the last one may be an X."""
+    groups = match["digits"] if "digits" in match.re.groupindex else match[0]
+    said = [group if group == "X" else spell_digits(group) for group in re.findall(r"\d+|X", groups)]
+    return " " * ("digits" in match.re.groupindex) + ", ".join(said)
+
+
 def _direction(match: re.Match[str]) -> str:
     said = [counted(match["number"], "degree")]
     if match["min"]:
@@ -200,6 +212,8 @@ def _is_adjective(match: re.Match[str]) -> bool:
 def _money(match: re.Match[str]) -> str:
     found = match.groupdict()
     written, unit = found["number"], found["unit"]
+    if re.fullmatch(r"\d+,\d\d", written):  # a comma before the cents, as on the continent
+        written = written.replace(",", ".")
     noun, part = _CURRENCIES[unit]
     scale = found.get("scale") or found.get("short") or ""
     scale = _SCALE.get(scale.lower(), scale)
@@ -307,6 +321,8 @@ def _range(match: re.Match[str]) -> str | None:
 
 _RATES = ((_BARE_RATE, _bare_rate), (_PER, lambda m: f" per {RATES[m['rate']]} "))
 _PASSES = (
+    (_ISBN, _identifier),
+    (_IDENTIFIER, _identifier),
     (_LONG, _long),
     *((pattern, _phone) for pattern in (_PHONE, _ABROAD, _LOCAL, _GROUPS, _UK)),
     (_EMERGENCY, lambda m: spell_digits(m[0])),

@@ -24,6 +24,7 @@ class Notes:
     controls: set[str] = field(default_factory=set)
     markup: set[str] = field(default_factory=set)
     unspoken: set[str] = field(default_factory=set)
+    phonemes: list[str] = field(default_factory=list)  # in order: brackets of inline phonemes that are none
 
     def warnings(self, listed: int = 20) -> tuple[str, ...]:
         """One line per code, naming at most ``listed`` things each."""
@@ -36,6 +37,8 @@ class Notes:
         for said, things in found:
             more = f" and {len(things) - listed} more" if len(things) > listed else ""
             lines += [f"{said}: {' '.join(sorted(things)[:listed])}{more}"] * bool(things)
+        more = f" and {len(self.phonemes) - listed} more" if len(self.phonemes) > listed else ""
+        lines += [f"TEXT_INLINE_PHONEMES: {', '.join(self.phonemes[:listed])}{more}"] * bool(self.phonemes)
         return tuple(lines)
 
 

@@ -3,6 +3,7 @@
 import functools
 import re
 
+from resgen_tts.speech.text.abbreviations import STREETS
 from resgen_tts.speech.text.acronyms import word_or_letters
 from resgen_tts.speech.text.numbers import cardinal, number, spell_digits, year
 from resgen_tts.speech.text.quantities import NUM
@@ -30,6 +31,7 @@ _LEADING = re.compile(rf"(?<![\w)])(?P<sign>[±≈≤≥<>~+−-]|\+/-|<=|>=)\s?
 _HASH_NUMBER = re.compile(r"#\s?(?=\d)")
 _PLAIN = re.compile(NUM)
 _MIXED = re.compile(r"(?<![A-Za-z\d])(?=[A-Za-z]{0,12}\d)(?=\d{0,12}[A-Za-z])[A-Za-z\d]{2,24}(?![A-Za-z\d])")
+_HOUSE = re.compile(rf"(?<![\w.,-])\d{{3}}[A-Z](?=(?: [A-Z][\w'-]{{0,30}}){{1,3}} (?:{'|'.join(STREETS.values())})\b)")
 _RUNS = re.compile(r"\d+|[A-Za-z]+")
 _DIGITS = re.compile(r"\d")
 _SAID = {
@@ -127,4 +129,17 @@ def say_other_signs(traced: TracedText, notes: Notes) -> TracedText:
     return traced.sub(_MARKED, "").sub(_SIGN, lambda m: f" {_SAID[m[0]]} ")
 
 
-_NUMBERS = ((_MIXED, _mixed), (_PLAIN, lambda m: number(m[0])), (_DIGITS, lambda m: spell_digits(m[0])))
+def _house(match: re.Match[str]) -> str | None:
+    """ "two twenty one B": the hundreds of a house number by themselves."""
+    hundreds, rest, letter = match[0][0], match[0][1:3], match[0][3]
+    if hundreds == "0" or rest == "00":
+        return None
+    return f"{cardinal(hundreds)} {'oh ' * (rest[0] == '0')}{cardinal(rest.lstrip('0'))} {letter}"
+
+
+_NUMBERS = (
+    (_HOUSE, _house),
+    (_MIXED, _mixed),
+    (_PLAIN, lambda m: number(m[0])),
+    (_DIGITS, lambda m: spell_digits(m[0])),
+)

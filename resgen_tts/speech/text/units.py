@@ -13,7 +13,7 @@ from resgen_tts.speech.text.lexicon import Lexicon
 from resgen_tts.speech.text.normalize import NormalizedText, normalize
 from resgen_tts.speech.text.spell import Spelled, spell
 from resgen_tts.speech.text.symbols import PAUSE, SILENCE, Inventory
-from resgen_tts.speech.text.tokens import spoken_words
+from resgen_tts.speech.text.tokens import MARKS, spoken_words
 
 if TYPE_CHECKING:
     from resgen_tts.speech.text.byt5 import ByT5
@@ -25,7 +25,7 @@ class EncodedText:
 
     Args:
         numbers: place of each symbol in the inventory.
-        symbols: the symbols themselves.
+        symbols: the symbols themselves; a mark that the model knows as a pause only (``Inventory.place``) by its sign.
         words: index of the word of the spoken text that a symbol belongs to (``tokens.spoken_words``); -1 for
             silences, pauses and marks.
         features: of each symbol, zero at the silences; only for byt5.
@@ -78,6 +78,8 @@ class EncodedText:
         end = int(places[-1]) + 1
         while int(self.words[end]) < 0 and self.symbols[end] not in (PAUSE, SILENCE):
             end += 1
+        if int(self.words[end]) >= 0:  # a mark right before a word is a pause (``Inventory.place``), like a PAUSE
+            end = int(places[-1]) + 1
         return slice(int(places[0]), end)
 
     def cut_words(self, first: int, last: int) -> "EncodedText":
@@ -136,16 +138,24 @@ class TextUnits:
         return [self._encoded(*parts) for parts in zip(texts, rows, features, strict=True)]
 
     def _encoded(self, text: str, row: Spelled, features: Float[Tensor, "N F"] | None) -> EncodedText:
-        numbers, warnings = self.inventory.encode(row.symbols)
-        known = [number is not None for number in map(self.inventory.number, row.symbols)]
-        words = [word for word, is_known in zip(row.words, known, strict=True) if is_known]
+        placed = self.inventory.place(row.symbols)
+        numbers = self.inventory.between_silences([number for _, number in placed], row.symbols)
+        is_pause = [self.inventory.is_spoken_as_pause(row.symbols[place]) for place, _ in placed]
+        symbols = [
+            row.symbols[place] if is_mark else self.inventory.symbols[number]
+            for (place, number), is_mark in zip(placed, is_pause, strict=True)
+        ]
+        words = [-1 if is_mark else row.words[place] for (place, _), is_mark in zip(placed, is_pause, strict=True)]
         if features is not None:
-            features = torch.nn.functional.pad(features[torch.tensor(known)], (0, 0, 1, 1))
+            features = torch.nn.functional.pad(features[[place for place, _ in placed]], (0, 0, 1, 1))
+        spoken = spoken_words(text)
+        named = ["" if "[[" in word else word.strip(MARKS) for word in spoken]  # inline phonemes show themselves
+        names = [named[word] if word >= 0 else "" for word in row.words]
         return EncodedText(
             numbers=torch.tensor(numbers),
-            symbols=tuple(self.inventory.symbols[number] for number in numbers),
+            symbols=(SILENCE, *symbols, SILENCE),
             words=torch.tensor([-1, *words, -1]),
             features=features,
-            warnings=warnings,
-            num_words=len(spoken_words(text)),
+            warnings=self.inventory.warnings(row.symbols, names),
+            num_words=len(spoken),
         )
