@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to a cloned voice, on a corpus made on the spot. About 20 minutes on two cores; --smoke: under 3.
+# From nothing to a cloned voice, on a corpus made on the spot. Some 25 minutes on two idle cores; --smoke: under 3.
 #   bash egs/mini/run.sh [--smoke] [--stage N] [--stop_stage M] [--list-stages] [--help] ...
 set -euo pipefail
 trap 'echo "egs/mini/run.sh: line $LINENO failed" >&2' ERR
