@@ -192,8 +192,7 @@ class TTS:
         if candidates is not None and check is not None:
             raise ConfigError("give candidates or check, which has candidates of its own, not both", code="USAGE")
         if candidates in (None, 1) and check is None:
-            told = None if on_chunk is None else lambda chunk: on_chunk(replace(chunk, seed=seed))
-            return SpokenText(**vars(self.synthesizer(text, voice, seed=seed, on_chunk=told, **more)))
+            return SpokenText(**vars(self.synthesizer(text, voice, seed=seed, on_chunk=on_chunk, **more)))
         if on_chunk is not None:
             raise ConfigError("a checked text is not given out chunk by chunk; leave out on_chunk", code="USAGE")
         check = check or SelfCheckConfig(candidates=candidates)
@@ -226,13 +225,11 @@ class TTS:
         Without a seed one is drawn; each chunk names it.
         """
         _check_text(text)
-        seed = _seed(seed)
-        chunks = self.synthesizer.stream(
-            text, self._voice(voice), seed=seed, sampler=self._sampler(steps),
+        return self.synthesizer.stream(
+            text, self._voice(voice), seed=_seed(seed), sampler=self._sampler(steps),
             length=_length(length, speed, duration_seconds, spread), long_text=long_text or self.long_text,
             is_cancelled=is_cancelled,
         )  # fmt: skip
-        return (replace(chunk, seed=seed) for chunk in chunks)
 
     def batch(
         self,

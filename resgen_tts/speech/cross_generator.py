@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError
-from resgen_tts.common.lengths import pad_stack, padding_mask
+from resgen_tts.common.lengths import between_mask, pad_stack, padding_mask
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.models.catalog import build_generator
 from resgen_tts.models.conditioning import TextMemory, place_in_parts
@@ -81,7 +81,7 @@ class CrossGenerator(nn.Module):
             num_prompt_symbols: leading symbols that are spoken in the prompt; the others belong to the target.
         """
         is_padding = padding_mask(num_codes, codes.shape[1])
-        is_target = ~is_padding & padding_mask(num_prompt, codes.shape[1])
+        is_target = between_mask(num_prompt, num_codes, codes.shape[1])
         encoded = self.encoder(symbols, padding_mask(num_symbols, symbols.shape[1]), text_features)
         memory = self.memory(encoded, num_symbols, num_prompt_symbols, num_codes, num_prompt)
         loss, logs = self.generator.loss(codes, is_target, is_padding, memory, rng)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from resgen_tts.common.lengths import padding_mask
+from resgen_tts.common.lengths import between_mask, padding_mask
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.models.catalog import build_generator
 from resgen_tts.models.resgen import ResGenConfig
@@ -57,7 +57,7 @@ class SpeechGenerator(nn.Module):
         """
         encoded = self.aligner.encode(symbols, num_symbols, text_features)
         is_padding = padding_mask(num_codes, codes.shape[1])
-        is_target = ~is_padding & padding_mask(num_prompt, codes.shape[1])
+        is_target = between_mask(num_prompt, num_codes, codes.shape[1])
         condition = self.condition(encoded, durations, codes.shape[1])
         loss, logs = self.generator.loss(codes, is_target, is_padding, condition, rng)
         num_frames = num_codes * self.config.frames_per_code

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError, TextError
-from resgen_tts.common.lengths import pad_stack, padding_mask
+from resgen_tts.common.lengths import between_mask, pad_stack, padding_mask
 from resgen_tts.speech.length import LengthConfig, plan_durations
 from resgen_tts.speech.prompt import Voice
 from resgen_tts.speech.text.encoder import TextEncoder
@@ -44,7 +44,7 @@ class Layout:
     @property
     def is_target(self) -> Bool[Tensor, "B L"]:
         """True where codes are to be generated."""
-        return ~self.is_padding & padding_mask(self.num_prompt, int(self.num_codes.max()))
+        return between_mask(self.num_prompt, self.num_codes, int(self.num_codes.max()))
 
 
 def lay_out(

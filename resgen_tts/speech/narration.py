@@ -183,6 +183,7 @@ class Narration:
             warnings=notes,
             timings=made.timings,
             trace=made.trace,
+            seed=self.request.seed,
         )
 
     def whole(self, chunks: list[SpeechChunk], warnings: tuple[str, ...] = ()) -> Speech:

@@ -28,7 +28,7 @@ class SpeechChunk:
         mel, codes: as generated, before end silences were trimmed.
         warnings: of this chunk.
         timings: seconds of work that went into it, per part.
-        seed: of the whole text, where it is known to whoever gives the chunk out.
+        seed: of the whole text.
     """
 
     number: int
@@ -128,7 +128,7 @@ def join_chunks(
             name: array[stop - len(getattr(chunk, name)) : stop]
             for name, array, stop in zip(("audio", "mel", "codes"), (audio, mel, codes), stops, strict=True)
         }
-        views.append(replace(chunk, **parts, seed=seed))
+        views.append(replace(chunk, **parts))
     summed = dict(timings)
     for chunk in chunks:
         for name, seconds in chunk.timings.items():

@@ -10,7 +10,7 @@ import torch
 
 from resgen_tts.common.config import from_plain, to_plain
 from resgen_tts.common.errors import AudioError, ConfigError, DataError, MissingExtraError, require
-from resgen_tts.common.lengths import pad_stack, padding_mask
+from resgen_tts.common.lengths import between_mask, pad_stack, padding_mask
 from resgen_tts.common.randomness import generator, seed_of
 from resgen_tts.common.run_dir import (
     commit_hash,
@@ -49,6 +49,11 @@ def test_named_generators_agree_with_themselves_and_nobody_else():
 
 
 def test_padding_is_what_lies_behind_the_end():
+    assert between_mask(torch.tensor([0, 1, 2]), torch.tensor([2, 3, 2]), 3).tolist() == [
+        [True, True, False],
+        [False, True, True],
+        [False, False, False],
+    ]
     assert padding_mask(torch.tensor([1, 3, 0]), 3).tolist() == [
         [False, True, True], [False, False, False], [True, True, True],
     ]  # fmt: skip
