@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from resgen_tts.apps.synth_options import check, check_text, is_stdout, parser, read_text, saved_voice
+from resgen_tts.apps.synth_options import check, check_text, is_stdout, parser, read_text
 
 if TYPE_CHECKING:
     from resgen_tts.apps.tts import TTS, SpokenText
@@ -34,7 +34,9 @@ def synth(arguments: list[str]) -> None:
     said = options.text if options.text is not None else read_text(options.text_file)
     check_text(said)
     if options.voice is not None:
-        options.voice = saved_voice(options.voice, options.voices)
+        from resgen_tts.apps.voice import voice_path
+
+        options.voice = voice_path(options.voice, options.voices, must_exist=True)
     with _open_output(options.output) as raw:
         facts = _speak(said, raw, options, lengths)
     if not options.quiet:

@@ -173,11 +173,3 @@ def read_text(path: Path) -> str:
         ) from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.", code="TEXT_FILE") from error
-
-
-def saved_voice(voice: str, folder: Path | None) -> Path:
-    """The file of a saved voice, given by its name or itself."""
-    from resgen_tts.apps.voice import find_voice
-    from resgen_tts.speech.voice_file import SUFFIX
-
-    return Path(voice) if voice.endswith(SUFFIX) else find_voice(voice, folder)

@@ -11,6 +11,7 @@ from resgen_tts.common.errors import CheckpointError, TextError
 from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
 from resgen_tts.evaluation.text_error import Recognizer
 from resgen_tts.speech.audio_io import save_wav
+from resgen_tts.speech.voice_facts import MEND_TRANSCRIPT
 
 WHISPER_VARIABLE = "RESGEN_TTS_WHISPER"  # a local folder of Whisper, for "auto"
 AUTO, POCKETSPHINX = "auto", "pocketsphinx"
@@ -65,4 +66,4 @@ def transcribe(wave: Float[np.ndarray, " N"], rate: int, asr: str = AUTO) -> tup
 
 def transcription_note(words: str, name: str) -> str:
     """The warning that goes with a transcript that nobody wrote."""
-    return f'VOICE_TRANSCRIBED: by {name}: "{words}"; mend it with --ref-text'
+    return f'VOICE_TRANSCRIBED: by {name}: "{words}"{MEND_TRANSCRIPT}'

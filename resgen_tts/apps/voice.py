@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resgen_tts.common.errors import ConfigError, DataError
-from resgen_tts.speech.voice_facts import NAME, SUFFIX, check_name, read_voice_facts
+from resgen_tts.speech.voice_facts import MEND_TRANSCRIPT, NAME, SUFFIX, check_name, read_voice_facts
 
 if TYPE_CHECKING:
     from resgen_tts.speech.prompt import Voice  # at run time it would take torch along
 
 FOLDER_VARIABLE = "RESGEN_TTS_VOICES"
-_SAID_TO_MEND = "; mend it with --ref-text"  # how a transcript's warning ends (apps.transcription)
 
 
 def voice(arguments: list[str]) -> None:
@@ -76,10 +75,11 @@ def find_voice(name: str, folder: Path | None = None) -> Path:
     return path
 
 
-def voice_path(voice: Path | str, *, must_exist: bool = False) -> Path:
+def voice_path(voice: Path | str, folder: Path | None = None, *, must_exist: bool = False) -> Path:
     """The file of a voice: itself where it is a ``.safetensors`` file's path, or one named so among the user's.
 
     Args:
+        folder: of the voices; see :func:`voices_folder`.
         must_exist: as a name; a file is looked for by whoever reads it.
     Raises:
         ConfigError: VOICE_NAME.
@@ -94,15 +94,15 @@ def voice_path(voice: Path | str, *, must_exist: bool = False) -> Path:
             code="VOICE_NAME",
             hint="A name has 1 to 64 of A-Z a-z 0-9 - _; of a recording make a voice: tts.voice(path, text=...).",
         )
-    return find_voice(text) if must_exist else voices_folder() / f"{text}{SUFFIX}"
+    return find_voice(text, folder) if must_exist else voices_folder(folder) / f"{text}{SUFFIX}"
 
 
 def advised(voice: "Voice", name: str) -> "Voice":
     """The voice as it is saved: the warning of a transcript that nobody wrote says how a saved voice is given one."""
     advice = f'; mend it with: voice save {name} --force --ref-text "..."'
     warnings = (
-        note.removesuffix(_SAID_TO_MEND) + advice
-        if note.startswith("VOICE_TRANSCRIBED") and note.endswith(_SAID_TO_MEND)
+        note.removesuffix(MEND_TRANSCRIPT) + advice
+        if note.startswith("VOICE_TRANSCRIBED") and note.endswith(MEND_TRANSCRIPT)
         else note
         for note in voice.warnings
     )

@@ -13,6 +13,7 @@ from resgen_tts.common.errors import ConfigError, DataError
 FORMAT = "resgen_voice_1"  # the metadata's name in the file
 SUFFIX = ".safetensors"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MEND_TRANSCRIPT = "; mend it with --ref-text"  # how the warning of a transcript ends that nobody wrote
 CONTENTS_HASH = "contents_sha256"  # the fact that tells whether all others and the arrays are as they were saved
 _FACTS: dict[str, type] = {
     "name": str,
