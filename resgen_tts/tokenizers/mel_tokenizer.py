@@ -70,14 +70,6 @@ class MelTokenizer(nn.Module):
         return codes, self.mel_vae.num_codes(mel.num_frames(lengths))
 
     @torch.no_grad()
-    def encode_mel(
-        self, mel: Float[Tensor, "B T M"], lengths: Int[Tensor, " B"]
-    ) -> tuple[Int[Tensor, "B S D"], Int[Tensor, " B"]]:
-        """Codes of log-mels of ``lengths`` frames each."""
-        codes = self.mel_vae.quantize(self.mel_vae.encode_latent(mel, lengths))
-        return codes, self.mel_vae.num_codes(lengths)
-
-    @torch.no_grad()
     def decode_mel(
         self, codes: Int[Tensor, "B S L"], lengths: Int[Tensor, " B"]
     ) -> tuple[Float[Tensor, "B T M"], Int[Tensor, " B"]]:
