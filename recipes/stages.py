@@ -20,18 +20,19 @@ ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = ["prepare", "text", "mel_vae", "codec", "vocoder", "encode", "aligner", "align", "train"]
 SECTIONS += ["synthesize", "score", "export"]
 
-CORPORA = ("mini", "custom")
+CORPORA = ("mini", "studio", "custom")
 GRIFFIN_LIM = "griffin_lim"  # the vocoder that needs no training
 
 
 def table(
-    corpus: str, *, smoke: bool = False, pairs: bool = False, codec: bool = False, vocoder: str = ""
+    corpus: str, *, smoke: bool = False, real: bool = False, pairs: bool = False, codec: bool = False, vocoder: str = ""
 ) -> list[Stage]:
     """The stages of a recipe: commands, and what they read and leave behind.
 
     Args:
         corpus: one of CORPORA; it decides stages 0 and 1.
         smoke: make a handful of clips instead of the whole corpus.
+        real: studio: there are recordings ({corpus}) beside the made speech.
         pairs: the evaluation items are the user's ({pairs}) instead of the corpus's own choice.
         codec: train the waveform codec too.
         vocoder: a trained vocoder's folder ({vocoder}), or griffin_lim, instead of one trained here.
@@ -42,10 +43,12 @@ def table(
     codes, synth, score, model = "{exp}/codes", "{exp}/synth", "{exp}/score", "{exp}/model"
     sources: tuple[str, ...] = ()  # of the corpus; none where nothing but the options decides it
     vocabulary: tuple[str, ...] = ()  # of a closed set of words, for the recogniser
-    if corpus == "mini":
+    if corpus in ("mini", "studio"):
         fetch = "python -m recipes.fetch --programs flite festival"
-        prepare = "python -m recipes.corpora.mini --output {data} --seed {corpus_seed} --nj {nj}"
+        prepare = f"python -m recipes.corpora.{corpus} --output {{data}} --seed {{corpus_seed}} --nj {{nj}}"
+        prepare += " --real {corpus}" if real else ""
         prepare += " --smoke" if smoke else ""
+        sources = ("{corpus}",) if real else ()
         vocabulary = ("{data}/lm",)
     else:
         fetch = "python -m recipes.fetch --folder {corpus}"
@@ -160,14 +163,16 @@ def arguments() -> argparse.ArgumentParser:
     corpus.add_argument("--recipe", required=True, metavar="DIR", help="the recipe's folder: conf/, and data/ and exp/")
     corpus.add_argument("--cwd", default=os.getcwd(), metavar="DIR", help="where relative paths start from")
     corpus.add_argument("--corpus", required=True, choices=CORPORA, help="how stages 0 and 1 get the data")
-    corpus.add_argument("--data", default="", metavar="DIR", help="custom: folder of recordings and table")
+    corpus.add_argument(
+        "--data", default="", metavar="DIR", help="custom: folder of recordings and table; studio: the same, if any"
+    )
     corpus.add_argument(
         "--pairs", default="", metavar="FILE", help="custom: evaluation items (default: drawn from test)"
     )
     corpus.add_argument("--sample_rate", type=int, default=16000, help="custom: rate of the prepared audio, in Hz")
     corpus.add_argument("--codec", action="store_true", help="train the waveform codec too (stage 4)")
     corpus.add_argument("--vocoder", default="", metavar="DIR", help="a trained vocoder, or griffin_lim (no stage 5)")
-    corpus.add_argument("--corpus_seed", type=int, default=0, help="mini: seed of the corpus itself")
+    corpus.add_argument("--corpus_seed", type=int, default=0, help="mini, studio: seed of the corpus itself")
     return known
 
 
@@ -188,8 +193,10 @@ def build(options: argparse.Namespace) -> Runner:
     check_launch(options.ngpu, options.num_nodes, options.nj)
     if options.corpus == "custom" and not options.data:
         raise ConfigError("--data DIR is needed: the folder of your recordings and their table.", code="CORPUS_MISSING")
-    if options.corpus != "custom" and (options.data or options.pairs):
-        raise ConfigError(f"--data and --pairs are for the corpus 'custom'; {options.corpus!r} makes its own.")
+    if options.pairs and options.corpus != "custom":
+        raise ConfigError(f"--pairs is for the corpus 'custom'; {options.corpus!r} makes its own.")
+    if options.data and options.corpus == "mini":
+        raise ConfigError("--data is for the corpora 'custom' and 'studio'; 'mini' makes its own.")
     kind, tag = ("smoke", options.tag or "smoke") if options.smoke else ("full", options.tag or "base")
     recipe = place(options.recipe, options.cwd)
     vocoder = options.vocoder if options.vocoder == GRIFFIN_LIM else place(options.vocoder, options.cwd)
@@ -211,7 +218,12 @@ def build(options: argparse.Namespace) -> Runner:
     return Runner(
         root=ROOT,
         stages=table(
-            options.corpus, smoke=options.smoke, pairs=bool(options.pairs), codec=options.codec, vocoder=vocoder
+            options.corpus,
+            smoke=options.smoke,
+            real=options.corpus == "studio" and bool(options.data),
+            pairs=bool(options.pairs),
+            codec=options.codec,
+            vocoder=vocoder,
         ),
         fields=fields,
         configs=resolve(ROOT / recipe / "conf", SECTIONS, smoke=options.smoke, override=override),

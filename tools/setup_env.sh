@@ -18,8 +18,8 @@ python="$venv/bin/python"
 marker="$venv/.resgen_tts_ready"
 log="$venv/.setup.log"
 cpu_index="${RESGEN_TTS_TORCH_INDEX:-https://download.pytorch.org/whl/cpu}"
-synthesizer_packages=(
-  flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts festlex-cmu festlex-poslex
+synthesizer_packages=( # and the sentences that they read in egs/studio
+  flite festival festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts festlex-cmu festlex-poslex wordnet-base
 )
 trap 'echo "setup_env: line $LINENO failed; log: $log" >&2' ERR
 
@@ -82,7 +82,7 @@ install_synthesizers() {
   mapfile -t missing < <(missing_synthesizers)
   [[ ${#missing[@]} -gt 0 ]] || return 0
   if may_apt; then
-    say "installing the mini corpus's synthesizers with apt: ${missing[*]}"
+    say "installing what makes the corpora of egs/mini and egs/studio with apt: ${missing[*]}"
     if apt_install "${missing[@]}"; then return; fi
     say "apt could not install them (log: $log)."
   fi
@@ -93,7 +93,7 @@ report_synthesizers() {
   local missing=()
   mapfile -t missing < <(missing_synthesizers)
   [[ ${#missing[@]} -gt 0 ]] || return 0
-  say "not installed: ${missing[*]}. egs/mini then speaks with espeak's voices alone. To have them: apt-get install ${missing[*]}"
+  say "not installed: ${missing[*]}. Without the synthesizers egs/mini and egs/studio speak with espeak's voices alone; without wordnet-base egs/studio has no sentences. To have them: apt-get install ${missing[*]}"
 }
 
 install_compiler() { # pyworld and webrtcvad come as source

@@ -143,10 +143,10 @@ def refuse_shared_speakers(splits: Mapping[str, Sequence[Utterance]]) -> None:
         )
 
 
-def write_pairs(root: Path, pairs: Iterable[Pair]) -> None:
-    """Write `manifests/pairs.tsv`."""
+def write_pairs(root: Path, pairs: Iterable[Pair], name: str = "pairs.tsv") -> None:
+    """Write the evaluation items to a file in `manifests`."""
     rows = ["id\tprompt\ttarget\tspeaker", *(f"{p.id}\t{p.prompt}\t{p.target}\t{p.speaker}" for p in pairs)]
-    write_text(root / "manifests" / "pairs.tsv", "\n".join(rows) + "\n")
+    write_text(root / "manifests" / name, "\n".join(rows) + "\n")
 
 
 def choose_pairs(

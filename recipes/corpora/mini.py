@@ -13,40 +13,30 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
+from recipes.corpora.made_checks import listen, sample_of_voices, unrecognized
+from recipes.corpora.made_speech import RECIPE_VERSION, Clip, jobs_of, run_job, utterance_of
 from recipes.corpora.manifests import (
     Skipped,
     Utterance,
     choose_pairs,
-    write_flac,
     write_manifests,
     write_pairs,
     write_report,
 )
 from recipes.corpora.mini_speakers import MiniSpeaker, cast
 from recipes.corpora.parallel import in_parallel
-from recipes.corpora.recording_checks import speaker_identification, word_errors
-from recipes.corpora.resume import forget_work, is_complete, once, work_folder
+from recipes.corpora.resume import forget_work, is_complete
 from recipes.corpora.sentences import bigram_arpa, draw_sentences, vocabulary
-from recipes.corpora.synthesizers import BaseVoice, espeak_voices, installed_voices, speak
-from recipes.corpora.world_voice import Transform, analyse, render
+from recipes.corpora.synthesizers import BaseVoice, espeak_voices, installed_voices
 from resgen_tts.common.errors import ResGenError
 from resgen_tts.common.run_dir import write_text
 
-SAMPLE_RATE = 16000
-RECIPE_VERSION = 1  # raise it when the same seed is to give other sound
-EDGE_SECONDS = 0.12  # silence kept at both ends
-EDGE_DB = -40.0  # a frame this far below the loudest one is silence
-LEVEL_RMS, LEVEL_PEAK = 0.07, 0.89
-TEXTS_PER_JOB = 12
 PROMPT_SECONDS = (2.5, 5.0)
 LANGUAGE_MODEL_SENTENCES = 4000
-UNRECOGNIZED_WER = 0.3  # a voice above this, and three times worse than the median voice, is dropped
 
 log = logging.getLogger("recipes.corpora.mini")
 
@@ -63,30 +53,6 @@ class Size:
 
 
 SIZES = {"full": Size(), "smoke": Size(train_clips=6, dev_clips=4, test_clips=4, checked_clips=2)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clip:
-    """One recording to make."""
-
-    id: str
-    speaker: str
-    split: str
-    base: BaseVoice
-    transform: Transform
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A few sentences in one base voice, each with the clips that are rendered from it."""
-
-    base: BaseVoice
-    readings: tuple[tuple[str, tuple[Clip, ...]], ...]
-
-    def key(self) -> str:
-        """Name of the job's marker: a hash of all that its sound depends on."""
-        return hashlib.sha256(f"{RECIPE_VERSION} {self!r}".encode()).hexdigest()[:24]
 
 
 def plan(speakers: Sequence[MiniSpeaker], size: Size, seed: int) -> tuple[list[Clip], list[str]]:
@@ -131,130 +97,6 @@ def plan(speakers: Sequence[MiniSpeaker], size: Size, seed: int) -> tuple[list[C
     return clips, draw_sentences(LANGUAGE_MODEL_SENTENCES, rng, held_out)
 
 
-def jobs_of(clips: Iterable[Clip]) -> list[Job]:
-    """Group clips by voice and sentence, so that a sentence is read and analysed once for all its speakers."""
-    grouped: dict[BaseVoice, dict[str, list[Clip]]] = {}
-    for clip in clips:
-        grouped.setdefault(clip.base, {}).setdefault(clip.text, []).append(clip)
-    jobs = []
-    for base, readings in grouped.items():
-        rows = [(text, tuple(wanted)) for text, wanted in readings.items()]
-        jobs += [
-            Job(base=base, readings=tuple(rows[start : start + TEXTS_PER_JOB]))
-            for start in range(0, len(rows), TEXTS_PER_JOB)
-        ]
-    return jobs
-
-
-def speech_span(wave: np.ndarray, sample_rate: int) -> tuple[int, int]:
-    """First sample of the first loud frame of [N], and the one behind the last."""
-    frame = sample_rate // 100
-    energy = np.square(wave[: len(wave) // frame * frame]).reshape(-1, frame).mean(axis=1)
-    loud = np.flatnonzero(energy > energy.max() * 10 ** (EDGE_DB / 10))
-    return int(loud[0]) * frame, int(loud[-1] + 1) * frame
-
-
-def trim_edges(wave: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Cut or fill the silence at both ends of [N] to EDGE_SECONDS."""
-    edge = int(EDGE_SECONDS * sample_rate)
-    first, end = speech_span(wave, sample_rate)
-    return np.pad(wave, edge)[first : end + 2 * edge]
-
-
-def normalize_level(wave: np.ndarray) -> np.ndarray:
-    """Scale to a common loudness without clipping."""
-    gain = min(LEVEL_RMS / np.sqrt(np.mean(np.square(wave))), LEVEL_PEAK / np.abs(wave).max())
-    return wave * gain
-
-
-def run_job(job: Job, root: Path) -> dict[str, dict[str, float]]:
-    """Make the clips of one job, unless an earlier run has.
-
-    Returns:
-        samples: length of each clip by id; seconds: of work by part.
-    """
-    paths = [root / clip_path(clip) for _, clips in job.readings for clip in clips]
-    return once(work_folder(root) / f"{job.key()}.json", functools.partial(_make_clips, job, root), lambda _: paths)
-
-
-def _make_clips(job: Job, root: Path) -> dict[str, dict[str, float]]:
-    import soxr
-
-    began = time.perf_counter()
-    spoken = speak(job.base, [text for text, _ in job.readings])
-    spent = {"speak": time.perf_counter() - began, "analyse": 0.0, "render": 0.0, "write": 0.0}
-    lengths: dict[str, float] = {}
-    for (_, clips), (wave, rate) in zip(job.readings, spoken, strict=True):
-        began = time.perf_counter()
-        wave = wave if rate == SAMPLE_RATE else soxr.resample(wave, rate, SAMPLE_RATE)
-        found = analyse(trim_edges(wave, SAMPLE_RATE), SAMPLE_RATE)
-        spent["analyse"] += time.perf_counter() - began
-        for clip in clips:
-            began = time.perf_counter()
-            samples = normalize_level(render(found, clip.transform))
-            rendered = time.perf_counter()
-            write_flac(root / clip_path(clip), samples, SAMPLE_RATE)
-            spent["render"] += rendered - began
-            spent["write"] += time.perf_counter() - rendered
-            lengths[clip.id] = len(samples)
-    return {"samples": lengths, "seconds": spent}
-
-
-def clip_path(clip: Clip) -> Path:
-    """Where a clip lies, relative to the corpus root."""
-    return Path("audio") / clip.split / clip.speaker / f"{clip.id}.flac"
-
-
-def check(clips: Sequence[Clip], root: Path, size: Size, num_jobs: int) -> tuple[dict[str, dict], dict[str, float]]:
-    """Listen to a sample: can the words be recognised, and the speakers of test be told apart?
-
-    Returns:
-        word errors by base voice, over a sample spread over its speakers; `speaker_identification` of the test clips.
-    """
-    by_voice: dict[str, list[Clip]] = {}
-    for clip in clips:
-        by_voice.setdefault(clip.base.key, []).append(clip)
-    sample = [
-        clip
-        for own in by_voice.values()
-        for clip in own[:: max(1, len(own) // size.checked_clips)][: size.checked_clips]
-    ]
-    test = [clip for clip in clips if clip.split == "test"]
-    model, shards = root / "lm", [sample[start::num_jobs] for start in range(num_jobs)]
-    calls = [
-        functools.partial(
-            speaker_identification,
-            [root / clip_path(clip) for clip in test],
-            [clip.speaker for clip in test],
-        )
-    ] + [
-        functools.partial(
-            word_errors,
-            [root / clip_path(clip) for clip in shard],
-            [clip.text for clip in shard],
-            model,
-        )
-        for shard in shards
-    ]
-    identified, *counted = in_parallel(calls, num_jobs, "check")
-    voices = {key: {"clips": 0, "errors": 0, "words": 0, "wer": 0.0} for key in by_voice}
-    for shard, errors in zip(shards, counted, strict=True):
-        for clip, count in zip(shard, errors, strict=True):
-            voice = voices[clip.base.key]
-            voice["clips"] += 1
-            voice["errors"] += count
-            voice["words"] += len(clip.text.split())
-    for voice in voices.values():
-        voice["wer"] = round(voice["errors"] / voice["words"], 4)
-    return voices, identified
-
-
-def unrecognized(voices: dict[str, dict[str, float]]) -> list[str]:
-    """Voices that a recogniser cannot follow although it follows the others."""
-    median = float(np.median([voice["wer"] for voice in voices.values()]))
-    return [key for key, voice in voices.items() if voice["wer"] > max(UNRECOGNIZED_WER, 3 * median)]
-
-
 def make(output: Path, *, seed: int, num_jobs: int, smoke: bool = False, measure: bool = True) -> None:
     """Make the corpus, or complete what an interrupted run has left.
 
@@ -292,8 +134,10 @@ def make(output: Path, *, seed: int, num_jobs: int, smoke: bool = False, measure
     spoken_at = time.perf_counter()
     lengths = {name: count for part in parts for name, count in part["samples"].items()}
 
-    measured, identified = check(clips, output, size, num_jobs) if measure else ({}, {})
-    dropped = unrecognized(measured) if measure else []
+    test = [clip for clip in clips if clip.split == "test"]
+    sample = sample_of_voices(clips, size.checked_clips)
+    measured, identified = listen(sample, test, output, num_jobs) if measure else ({}, {})
+    dropped = unrecognized(measured)
     for key in dropped:
         log.warning("MINI_VOICE_DROPPED: %s has a word error rate of %.0f %%", key, 100 * measured[key]["wer"])
     skipped = [
@@ -304,20 +148,11 @@ def make(output: Path, *, seed: int, num_jobs: int, smoke: bool = False, measure
     splits: dict[str, list[Utterance]] = {"train": [], "dev": [], "test": []}
     for clip in clips:
         if clip.base.key not in dropped:
-            splits[clip.split].append(
-                Utterance(
-                    id=clip.id,
-                    speaker=clip.speaker,
-                    text=clip.text,
-                    path=clip_path(clip).as_posix(),
-                    num_samples=lengths[clip.id],
-                    sample_rate=SAMPLE_RATE,
-                )
-            )
-    test = splits["test"]
+            splits[clip.split].append(utterance_of(clip, lengths[clip.id]))
     write_manifests(output, splits)
     write_pairs(
-        output, choose_pairs(test, prompt_seconds=PROMPT_SECONDS, targets_per_speaker=max(1, size.test_clips // 2))
+        output,
+        choose_pairs(splits["test"], prompt_seconds=PROMPT_SECONDS, targets_per_speaker=max(1, size.test_clips // 2)),
     )
     done = time.perf_counter()
     write_report(

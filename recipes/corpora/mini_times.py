@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes.corpora.mini import EDGE_SECONDS, SAMPLE_RATE, normalize_level, speech_span, trim_edges
+from recipes.corpora.made_speech import EDGE_SECONDS, SAMPLE_RATE, normalize_level, speech_span, trim_edges
 from recipes.corpora.parallel import in_parallel
 from recipes.corpora.phone_times import read_aloud
 from recipes.corpora.synthesizers import BaseVoice

@@ -16,18 +16,21 @@ FRAME_PERIOD_MS = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Transform:
-    """How a speaker differs from the base voice; every neutral value is 1 except the tilt's 0."""
+    """How a speaker differs from the base voice; every neutral value is 1, those of tilt and breathiness 0."""
 
     pitch: float = 1.0  # factor of the fundamental frequency
     formant: float = 1.0  # factor of the formant frequencies; above 1 is a shorter vocal tract
     rate: float = 1.0  # factor of the speed; above 1 is faster
     tilt_db: float = 0.0  # dB per octave added above 500 Hz; below 0 is darker
     intonation: float = 1.0  # factor of the pitch's movement about its median, in log frequency
+    breathiness: float = 0.0  # share of the periodic part that becomes noise at the highest frequency, less below
 
     def __post_init__(self):
         for name in ("pitch", "formant", "rate", "intonation"):
             if not 0.3 <= getattr(self, name) <= 3:
                 raise ConfigError(f"transform.{name} must lie in 0.3..3, got {getattr(self, name)}")
+        if not 0 <= self.breathiness < 1:
+            raise ConfigError(f"transform.breathiness must be at least 0 and below 1, got {self.breathiness}")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,9 @@ def render(analysis: Analysis, transform: Transform) -> np.ndarray:
     octaves = np.log2(np.maximum(frequency_hz, 500.0) / 500.0)
     log_envelope += transform.tilt_db * octaves * np.log(10) / 10  # the envelope is a power
     aperiodicity = np.clip(_warp(analysis.aperiodicity, transform.formant), 0.0, 1.0)
+    if transform.breathiness:  # breath is noise of the high frequencies: nothing at 0 Hz, all of it from 4 kHz on
+        share = transform.breathiness * np.minimum(frequency_hz / 4000.0, 1.0)
+        aperiodicity = aperiodicity + (1 - aperiodicity) * share
     wave = _world().synthesize(
         np.ascontiguousarray(pitch),
         np.ascontiguousarray(np.exp(log_envelope)),
