@@ -215,6 +215,9 @@ def build(options: argparse.Namespace) -> Runner:
         "ngpu": "" if options.ngpu is None else str(options.ngpu),
     }
     override = ROOT / place(options.config, options.cwd) if options.config else None
+    configs = resolve(ROOT / recipe / "conf", SECTIONS, smoke=options.smoke, override=override)
+    if options.corpus == "studio" and configs["prepare"].get("real_list") and not options.data:
+        raise ConfigError("prepare.real_list names tables of --data DIR, which is not given.", code="CORPUS_MISSING")
     return Runner(
         root=ROOT,
         stages=table(
@@ -226,7 +229,7 @@ def build(options: argparse.Namespace) -> Runner:
             vocoder=vocoder,
         ),
         fields=fields,
-        configs=resolve(ROOT / recipe / "conf", SECTIONS, smoke=options.smoke, override=override),
+        configs=configs,
         extra=extra_words(options, SECTIONS),
     )
 

@@ -13,6 +13,7 @@ from recipes.corpora.manifests import Utterance, write_flac
 from recipes.corpora.resume import once, work_folder
 from recipes.corpora.synthesizers import BaseVoice, speak
 from recipes.corpora.world_voice import Transform, analyse, render
+from resgen_tts.common.errors import DataError
 
 SAMPLE_RATE = 16000
 RECIPE_VERSION = 1  # raise it when the same plan is to give other sound
@@ -86,10 +87,15 @@ def run_job(job: Job, root: Path) -> dict[str, dict[str, float]]:
     """Make the clips of one job, unless an earlier run has.
 
     Returns:
-        samples: length of each clip by id; seconds: of work by part.
+        samples: length of each clip by id, without those of a reading that has no voiced sound ("psst", said by some
+        voices); seconds: of work by part.
     """
-    paths = [root / clip_path(clip) for _, clips in job.readings for clip in clips]
-    return once(work_folder(root) / f"{job.key()}.json", functools.partial(_make_clips, job, root), lambda _: paths)
+    paths = {clip.id: root / clip_path(clip) for _, clips in job.readings for clip in clips}
+    return once(
+        work_folder(root) / f"{job.key()}.json",
+        functools.partial(_make_clips, job, root),
+        lambda made: [paths[name] for name in made["samples"]],
+    )
 
 
 def _make_clips(job: Job, root: Path) -> dict[str, dict[str, float]]:
@@ -99,10 +105,15 @@ def _make_clips(job: Job, root: Path) -> dict[str, dict[str, float]]:
     spoken = speak(job.base, [text for text, _ in job.readings])
     spent = {"speak": time.perf_counter() - began, "analyse": 0.0, "render": 0.0, "write": 0.0}
     lengths: dict[str, float] = {}
-    for (_, clips), (wave, rate) in zip(job.readings, spoken, strict=True):
+    for (text, clips), (wave, rate) in zip(job.readings, spoken, strict=True):
         began = time.perf_counter()
         wave = wave if rate == SAMPLE_RATE else soxr.resample(wave, rate, SAMPLE_RATE)
-        found = analyse(trim_edges(wave, SAMPLE_RATE), SAMPLE_RATE)
+        try:
+            found = analyse(trim_edges(wave, SAMPLE_RATE), SAMPLE_RATE)
+        except DataError as error:
+            if error.code != "AUDIO_SILENT":
+                raise DataError(f"{job.base.key} reading {text!r}: {error.message}", code=error.code) from error
+            continue
         spent["analyse"] += time.perf_counter() - began
         for clip in clips:
             began = time.perf_counter()

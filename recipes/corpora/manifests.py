@@ -4,6 +4,8 @@ Layout of a prepared corpus `root`:
     root/audio/<...>.flac                 mono, 16 bit, at the recipe's rate
     root/manifests/{train,dev,test}.jsonl.gz   lhotse CutSets; file names relative to `root`
     root/manifests/pairs.tsv              id, prompt, target, speaker (ids of test cuts)
+    root/manifests/pairs_full.tsv         studio: every test sentence by every test speaker
+    root/lm/                              mini, studio: the closed words of test and their bigram model, for recognisers
     root/manifests/data_report.json       read = used + skipped by reason
 """
 

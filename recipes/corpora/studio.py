@@ -14,18 +14,29 @@ import logging
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from recipes.corpora.made_checks import listen, sample_of_voices, unrecognized
 from recipes.corpora.made_speech import RECIPE_VERSION, SAMPLE_RATE, Clip, jobs_of, run_job, utterance_of
-from recipes.corpora.manifests import Pair, Utterance, write_manifests, write_pairs, write_report
+from recipes.corpora.manifests import Pair, Skipped, Utterance, write_manifests, write_pairs, write_report
 from recipes.corpora.parallel import in_parallel
 from recipes.corpora.resume import forget_work, is_complete
 from recipes.corpora.studio_real import Intake, identity, take_in_real
 from recipes.corpora.studio_speakers import StudioSpeaker, cast
-from recipes.corpora.studio_texts import finished, hold_out, language_model, readings, wordnet_examples, words_of
+from recipes.corpora.studio_texts import (
+    finished,
+    hold_out,
+    language_model,
+    read_texts,
+    readings,
+    spoken,
+    wordnet_examples,
+    wordnet_licence,
+    words_of,
+)
 from recipes.corpora.synthesizers import BaseVoice, espeak_voices, installed_voices
 from resgen_tts.common.errors import ConfigError, DataError, ResGenError, require
 from resgen_tts.common.run_dir import write_text
@@ -101,8 +112,8 @@ def plan(speakers: Sequence[StudioSpeaker], examples: Sequence[str], known: set[
         held_out[size.test_sentences : size.test_sentences + num_prompts],
         held_out[size.test_sentences + num_prompts :],
     )
-    kept_out = set(held_out)
-    rest = [example for example in examples if example not in kept_out]
+    kept_out = {spoken(text) for text in held_out}
+    rest = [example for example in examples if spoken(example) not in kept_out]
 
     def clip(speaker: StudioSpeaker, label: str, text: str) -> Clip:
         return Clip(
@@ -114,7 +125,7 @@ def plan(speakers: Sequence[StudioSpeaker], examples: Sequence[str], known: set[
             text=finished(text),
         )
 
-    clips = _train_clips(split["train"], rest, size, rng)
+    clips = _train_clips(split["train"], rest, kept_out, size, rng)
     for turn, speaker in enumerate(split["dev"]):
         own = validated[turn * size.dev_clips : (turn + 1) * size.dev_clips]
         clips += [clip(speaker, f"{index:03d}", text) for index, text in enumerate(own)]
@@ -138,14 +149,14 @@ def plan(speakers: Sequence[StudioSpeaker], examples: Sequence[str], known: set[
 
 
 def _train_clips(
-    speakers: Sequence[StudioSpeaker], examples: Sequence[str], size: Size, rng: random.Random
+    speakers: Sequence[StudioSpeaker], examples: Sequence[str], kept_out: set[str], size: Size, rng: random.Random
 ) -> list[Clip]:
     """Readings of the base voices in turn, as often as they have speakers, each lent to the speakers who said least."""
     cohorts: dict[BaseVoice, list[StudioSpeaker]] = {}
     for speaker in speakers:
         cohorts.setdefault(speaker.base, []).append(speaker)
     count = round(size.hours * 3600 / (SECONDS_PER_READING * size.speakers_per_reading))
-    texts = iter(readings(examples, max(count, len(speakers)), rng))
+    texts = iter(readings(examples, max(count, len(speakers)), rng, kept_out))
     said = dict.fromkeys((speaker.name for speaker in speakers), 0)
     clips: list[Clip] = []
     total = len(speakers)
@@ -183,10 +194,24 @@ def known_words() -> set[str]:
         return {line.split()[0] for line in file if line.strip()}
 
 
-def read_texts(path: Path) -> list[str]:
-    """A user's sentences, one a line, each once; empty lines are left out."""
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    return list(dict.fromkeys(line for line in lines if line))
+def refuse_taken_names(clips: Sequence[Clip], intake: Intake) -> None:
+    """Raise where a real recording has the id of another one, or a real speaker is called as a made one.
+
+    Raises:
+        DataError: DUPLICATE_ID or SPEAKER_OVERLAP.
+    """
+    real = [*intake.train, *intake.dev]
+    counts = Counter([*(clip.id for clip in clips), *(item.id for item in real)])
+    for code, what, shared in (
+        ("DUPLICATE_ID", "ids", sorted(name for name, count in counts.items() if count > 1)),
+        ("SPEAKER_OVERLAP", "speakers", sorted({clip.speaker for clip in clips} & {item.speaker for item in real})),
+    ):
+        if shared:
+            raise DataError(
+                f"{len(shared)} {what} of the real recordings are taken: {', '.join(shared[:10])}.",
+                code=code,
+                hint="train000, dev000, test000 ... are made speakers, NAME_v0 to NAME_v5 variants of NAME: rename.",
+            )
 
 
 def make(
@@ -203,11 +228,11 @@ def make(
     """Make the corpus, or complete what an interrupted run has left.
 
     Args:
-        output: root of the corpus; see `manifests` for what lies there.
+        output: root of the corpus; see `manifests` for what lies there, and LICENSE.wordnet.
         seed: of who says what; speakers do not depend on it.
         num_jobs: worker processes; the sound does not depend on it.
         smoke: 19 speakers with a handful of clips each.
-        hours: of made training speech, about; 0: ten.
+        hours: of made training speech, about; 0: ten, or three minutes for smoke.
         texts: sentences, one a line, instead of WordNet's.
         real: folder of real recordings, as `custom` takes it.
         real_list: its tables, from that folder on.
@@ -232,9 +257,14 @@ def make(
         log.info("%s is complete; nothing to do", output)
         return
     (output / "manifests" / "data_report.json").unlink(missing_ok=True)
+    if not texts:
+        write_text(output / "LICENSE.wordnet", wordnet_licence())
     write_text(output / "lm" / "words.txt", "\n".join(sorted(planned.words)) + "\n")
     write_text(output / "lm" / "vocabulary.arpa", language_model(set(planned.words), planned.model_sentences))
     intake = take_in_real(real, real_list, output, sample_rate=SAMPLE_RATE, num_jobs=num_jobs) if real else Intake()
+    refuse_taken_names(planned.clips, intake)
+    for item in intake.skipped:
+        log.warning("skipped %s: %s %s", item.item, item.reason, item.detail)
     log.info("base voices: %s", ", ".join(voice.key for voice in voices))
     log.info("%d clips of %d speakers, %d processes", len(planned.clips), len(speakers), num_jobs)
     calls = [functools.partial(run_job, job, output) for job in jobs_of(planned.clips)]
@@ -249,8 +279,12 @@ def make(
     for key in unrecognized(measured):
         log.warning("STUDIO_VOICE_UNCLEAR: %s has a word error rate of %.0f %%", key, 100 * measured[key]["wer"])
     splits: dict[str, list[Utterance]] = {"train": [], "dev": [], "test": []}
+    unvoiced = [
+        Skipped(item=clip.id, reason="NOT_VOICED", detail=clip.text) for clip in planned.clips if clip.id not in lengths
+    ]
     for clip in planned.clips:
-        splits[clip.split].append(utterance_of(clip, lengths[clip.id]))
+        if clip.id in lengths:
+            splits[clip.split].append(utterance_of(clip, lengths[clip.id]))
     made_seconds = sum(item.seconds for item in splits["train"])
     splits["train"] += intake.train
     splits["dev"] += intake.dev
@@ -261,10 +295,11 @@ def make(
         output,
         read=len(planned.clips) + intake.read,
         splits=splits,
-        skipped=intake.skipped,
+        skipped=[*unvoiced, *intake.skipped],
         fingerprint=fingerprint,
         seed=seed,
         sentences=len(examples),
+        sentences_from=str(texts) if texts else "WordNet 3.0, Princeton University",
         vocabulary=len(planned.words),
         substitution=substitution,
         voices=measured,

@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from recipes.corpora.custom import CustomConfig, find_tables, process
-from recipes.corpora.manifests import Skipped, Utterance, write_flac
+from recipes.corpora.manifests import ID_PATTERN, Skipped, Utterance, write_flac
 from recipes.corpora.parallel import in_parallel
 from recipes.corpora.resume import once, work_folder
 from recipes.corpora.rows import Listed, collect, file_state
 from recipes.corpora.studio_speakers import spread
 from recipes.corpora.world_voice import Transform, analyse, render
+from resgen_tts.common.errors import DataError
 
 RECIPE_VERSION = 1  # raise it when the same recordings are to give other sound
-VARIED_SECONDS = 600.0  # a speaker with as much transcribed speech is varied
+VARIED_SECONDS = 600.0  # a speaker of training with as much transcribed speech is varied
 VARIANTS = 6  # speakers made of each such speaker
 VARIANTS_PER_RECORDING = 2
 FORMANTS, PITCHES, RATES = (0.90, 1.12), (0.82, 1.25), (0.93, 1.08)
 RECORDINGS_PER_JOB = 16
-DEV_SHARE = 0.02  # of the speakers, at least one
+DEV_SHARE = 0.02  # of the speakers, at least one where there are two
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,22 +71,29 @@ def take_in_real(real: Path, tables: Sequence[str], root: Path, *, sample_rate: 
         tables: from that folder on; none: those that lie in it.
         root: of the prepared corpus.
     Raises:
-        DataError: a table cannot be used, or none is there.
+        DataError: a table cannot be used, none is there, or no recording of them can be used.
     """
     listed, bad = _listed(real, tables)
     config = CustomConfig(data=str(real), output=str(root), nj=num_jobs, sample_rate=sample_rate)
     utterances, unusable, warnings = process(listed, config)
     names = sorted({item.speaker for item in utterances}, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    held_out = set(names[: max(1, round(DEV_SHARE * len(names)))])
+    if not names:
+        shown = "; ".join(f"{item.item}: {item.reason} {item.detail}" for item in [*bad, *unusable][:5])
+        raise DataError(
+            f"none of the {len(listed) + len(bad)} recordings in {real} can be used: {shown}",
+            code="REAL_UNUSABLE",
+            hint="Mend the tables, or leave real speech out.",
+        )
+    held_out = set(names[: max(1, round(DEV_SHARE * len(names)))] if len(names) > 1 else [])
     kept = [item for item in utterances if item.speaker not in held_out]
-    varied = _vary(kept, root, sample_rate, num_jobs)
+    varied, unvoiced = _vary(kept, root, sample_rate, num_jobs)
     return Intake(
         train=kept + varied,
         dev=[item for item in utterances if item.speaker in held_out],
-        skipped=[*bad, *unusable],
-        read=len(listed) + len(bad) + len(varied),
+        skipped=[*bad, *unusable, *unvoiced],
+        read=len(listed) + len(bad) + len(varied) + len(unvoiced),
         report={
-            "tables": sorted({row.folder for row in listed}),
+            "folders": sorted({row.folder for row in listed}),
             "recordings": len(utterances),
             "seconds": round(sum(item.seconds for item in utterances), 1),
             "variants": len(varied),
@@ -95,7 +103,10 @@ def take_in_real(real: Path, tables: Sequence[str], root: Path, *, sample_rate: 
     )
 
 
-def _vary(utterances: Sequence[Utterance], root: Path, sample_rate: int, num_jobs: int) -> list[Utterance]:
+def _vary(
+    utterances: Sequence[Utterance], root: Path, sample_rate: int, num_jobs: int
+) -> tuple[list[Utterance], list[Skipped]]:
+    """The variants of speakers with much transcribed speech, and those that could not be made."""
     by_speaker: dict[str, list[Utterance]] = defaultdict(list)
     for item in utterances:
         if item.text:
@@ -110,7 +121,8 @@ def _vary(utterances: Sequence[Utterance], root: Path, sample_rate: int, num_job
     jobs = [rows[start : start + RECORDINGS_PER_JOB] for start in range(0, len(rows), RECORDINGS_PER_JOB)]
     calls = [functools.partial(_run, tuple(job), root, sample_rate) for job in jobs]
     lengths = {name: count for part in in_parallel(calls, num_jobs, "vary") for name, count in part.items()}
-    return [
+    wanted = [(item, variant) for item, variants in rows for variant in variants]
+    made = [
         Utterance(
             id=variant.id,
             speaker=variant.speaker,
@@ -119,9 +131,15 @@ def _vary(utterances: Sequence[Utterance], root: Path, sample_rate: int, num_job
             num_samples=lengths[variant.id],
             sample_rate=sample_rate,
         )
-        for item, variants in rows
-        for variant in variants
+        for item, variant in wanted
+        if variant.id in lengths
     ]
+    unvoiced = [
+        Skipped(item=variant.id, reason="VARIANT_UNVOICED", detail=f"WORLD finds no pitch in {item.path}")
+        for item, variant in wanted
+        if variant.id not in lengths
+    ]
+    return made, unvoiced
 
 
 def _variant(item: Utterance, speaker: str, index: int) -> Variant:
@@ -130,7 +148,8 @@ def _variant(item: Utterance, speaker: str, index: int) -> Variant:
         round(low + part * (high - low), 4) for part, (low, high) in zip(parts, (FORMANTS, PITCHES, RATES), strict=True)
     )
     name = f"{item.id}_v{index}"
-    folder = hashlib.sha256(name.encode()).hexdigest()[:2]
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    folder, name = digest[:2], name if ID_PATTERN.fullmatch(name) else digest[:32]  # an id has 128 letters at most
     return Variant(
         id=name,
         speaker=f"{speaker}_v{index}",
@@ -142,18 +161,26 @@ def _variant(item: Utterance, speaker: str, index: int) -> Variant:
 def _run(rows: tuple[tuple[Utterance, tuple[Variant, ...]], ...], root: Path, sample_rate: int) -> dict[str, int]:
     sources = [file_state(root / item.path) for item, _ in rows]
     key = hashlib.sha256(repr((RECIPE_VERSION, rows, sources, sample_rate)).encode()).hexdigest()[:24]
-    paths = [root / variant.path for _, variants in rows for variant in variants]
-    return once(work_folder(root) / f"{key}.json", functools.partial(_make, rows, root, sample_rate), lambda _: paths)
+    paths = {variant.id: root / variant.path for _, variants in rows for variant in variants}
+    return once(
+        work_folder(root) / f"{key}.json",
+        functools.partial(_make, rows, root, sample_rate),
+        lambda lengths: [paths[name] for name in lengths],
+    )
 
 
 def _make(rows: tuple[tuple[Utterance, tuple[Variant, ...]], ...], root: Path, sample_rate: int) -> dict[str, int]:
+    """Lengths of the variants in samples; a recording without a voiced frame gives none."""
     import numpy as np
     import soundfile
 
     lengths = {}
     for item, variants in rows:
         wave, _ = soundfile.read(root / item.path, dtype="float64")
-        found = analyse(wave, sample_rate)
+        try:
+            found = analyse(wave, sample_rate)
+        except DataError:
+            continue
         for variant in variants:
             made = render(found, variant.transform)
             made = made * min(1.0, 0.98 / max(np.abs(made).max(), 1e-9))  # WORLD may overshoot a loud recording

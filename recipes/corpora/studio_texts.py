@@ -7,7 +7,7 @@ WordNet 3.0 (Princeton University) may be used, copied, modified and distributed
 import hashlib
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from recipes.corpora.sentences import bigram_arpa, draw_sentences
@@ -15,6 +15,7 @@ from resgen_tts.common.errors import DataError
 
 WORDNET = Path("/usr/share/wordnet")
 WORDNET_FILES = ("data.noun", "data.verb", "data.adj", "data.adv")
+LICENCE_LINE = re.compile(r"^ +\d+ ?")
 QUOTED = re.compile(r'"([^"]*)"')
 SPEAKABLE = re.compile(r"[A-Za-z][A-Za-z ,;:'?!-]*")
 WORD = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*")
@@ -77,6 +78,27 @@ def wordnet_examples(folder: Path = WORDNET) -> list[str]:
     return [example for example in examples if is_speakable(example) and not crude & set(words_of(example))]
 
 
+def wordnet_licence(folder: Path = WORDNET) -> str:
+    """Its licence, which asks to stand on every copy: the head of each of its files, without the line numbers."""
+    lines = (folder / WORDNET_FILES[0]).read_text(encoding="utf-8").splitlines()
+    return "".join(LICENCE_LINE.sub("", line).rstrip() + "\n" for line in lines if line.startswith("  "))
+
+
+def read_texts(path: Path) -> list[str]:
+    """A user's sentences, one a line, each once; lines without a word are left out.
+
+    Raises:
+        DataError: TEXTS_UNREADABLE.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path} cannot be read as UTF-8 text: {error}", code="TEXTS_UNREADABLE", hint="One sentence a line."
+        ) from error
+    return list(dict.fromkeys(line for line in lines if words_of(line)))
+
+
 def _lemmas(line: str) -> list[str]:
     fields = line.split()
     return fields[4 : 4 + 2 * int(fields[3], 16) : 2]  # see wndb(5): offset, file, type, number of words, then pairs
@@ -85,6 +107,11 @@ def _lemmas(line: str) -> list[str]:
 def words_of(text: str) -> list[str]:
     """Its words in lower case, without marks."""
     return [word.lower() for word in WORD.findall(text)]
+
+
+def spoken(text: str) -> str:
+    """What two texts share that differ in capitals and marks alone."""
+    return " ".join(words_of(text))
 
 
 def is_speakable(text: str) -> bool:
@@ -105,22 +132,36 @@ def finished(text: str) -> str:
 
 
 def hold_out(sentences: Iterable[str], count: int, known_words: set[str]) -> list[str]:
-    """Sentences for the evaluation: the first in the order of their hash, of 6 to 12 words that a recogniser knows."""
+    """Sentences for the evaluation: the first in the order of their hash, of 6 to 12 words that a recogniser knows.
+
+    Of sentences that differ in capitals and marks alone, only the first is taken.
+    """
     fit = [
         sentence
         for sentence in sentences
         if HELD_OUT_WORDS[0] <= len(words_of(sentence)) <= HELD_OUT_WORDS[1] and known_words >= set(words_of(sentence))
     ]
-    return sorted(fit, key=lambda sentence: hashlib.sha256(sentence.encode()).hexdigest())[:count]
+    fit.sort(key=lambda sentence: hashlib.sha256(sentence.encode()).hexdigest())
+    first: dict[str, str] = {}
+    for sentence in fit:
+        first.setdefault(spoken(sentence), sentence)
+    return list(first.values())[:count]
 
 
-def readings(examples: Sequence[str], count: int, rng: random.Random) -> list[str]:
+def readings(examples: Sequence[str], count: int, rng: random.Random, kept_out: Collection[str] = ()) -> list[str]:
     """Texts to read: mostly one example, some two after one another, single words, greetings and the grammar's.
 
     Every example comes once before any comes again.
+
+    Args:
+        examples: none of them is kept out.
+        count: so many texts.
+        rng: of the choice.
+        kept_out: what is not to be said (see `spoken`), not as a greeting or by the grammar either.
     """
     texts: list[str] = []
-    grammar = draw_sentences(max(1, count // 20), rng)
+    grammar = draw_sentences(max(1, count // 20), rng, kept_out)
+    greetings = [greeting for greeting in GREETINGS if spoken(greeting) not in kept_out]
     pool: list[str] = []
 
     def next_example() -> str:
@@ -137,7 +178,7 @@ def readings(examples: Sequence[str], count: int, rng: random.Random) -> list[st
         elif kind < 0.93:
             texts.append(finished(rng.choice(words_of(next_example()))))
         elif kind < 0.96:
-            texts.append(finished(rng.choice(GREETINGS)))
+            texts.append(finished(rng.choice(greetings)))
         else:
             texts.append(finished(rng.choice(grammar)))
     return texts

@@ -1,4 +1,5 @@
-"""The synthesizers that read the mini corpus aloud: flite and festival, and espeak where neither is installed.
+"""The synthesizers that read the made corpora aloud: flite and festival; espeak for a little of studio's training, and
+for everything where neither is installed.
 
 Each speaks whole lists of sentences in one process and returns waves in [-1, 1] at its own rate. A recording is a
 function of voice and text alone: none of these engines draws random numbers between two runs.
