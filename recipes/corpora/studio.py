@@ -142,7 +142,7 @@ def plan(speakers: Sequence[StudioSpeaker], examples: Sequence[str], known: set[
         for index in range(len(tested)):
             target, prompt = (
                 f"{speaker.name}_{index:03d}",
-                f"{speaker.name}_p{(index // len(split['test'])) % size.prompts}",
+                f"{speaker.name}_p{0}",
             )
             pairs.append(Pair(id=f"{target}--{prompt}", prompt=prompt, target=target, speaker=speaker.name))
     return Plan(
@@ -337,9 +337,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of who says what")
     parser.add_argument("--nj", type=int, default=1, help="worker processes; the sound does not depend on it")
     parser.add_argument("--smoke", action="store_true", help="a handful of clips of 19 speakers")
-    parser.add_argument(
-        "--hours", type=float, default=0.0, help="of made training speech; 0: 7.85, 3 minutes for smoke"
-    )
+    parser.add_argument("--hours", type=float, default=0.0, help="of made training speech; 0: 7.85 (smoke: 0.05)")
     parser.add_argument("--texts", type=str, default="", help="sentences, one a line, instead of WordNet's examples")
     parser.add_argument("--real", type=str, default="", help="folder of real recordings and their tables")
     parser.add_argument(
