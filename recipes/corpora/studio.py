@@ -142,7 +142,7 @@ def plan(speakers: Sequence[StudioSpeaker], examples: Sequence[str], known: set[
         for index in range(len(tested)):
             target, prompt = (
                 f"{speaker.name}_{index:03d}",
-                f"{speaker.name}_p{0}",
+                f"{speaker.name}_p{(index // len(split['test'])) % size.prompts}",
             )
             pairs.append(Pair(id=f"{target}--{prompt}", prompt=prompt, target=target, speaker=speaker.name))
     return Plan(

@@ -130,7 +130,7 @@ def checkout(tmp_path: Path) -> Checkout:
     for file in root.glob("egs/*/conf/**/*.yaml"):
         file.unlink()
     (root / "recipes" / "corpora").mkdir()
-    for corpus in ("mini", "custom"):
+    for corpus in ("mini", "studio", "custom"):
         (root / "recipes" / "corpora" / f"{corpus}.py").write_text(FAKE_CORPUS)
     (root / "tools" / "setup_env.sh").write_text("#!/usr/bin/env bash\nset -euo pipefail\n")
     # A bare environment that sees the packages of this one but has a resgen-tts of its own.

@@ -215,3 +215,19 @@ def test_a_named_vocoder_takes_the_place_of_the_trained_one(checkout):
     assert "input.{vocoder}" in output  # made with another vocoder: not used as it is
     assert checkout.run("mini", "--vocoder", "griffin_lim", "--stages", "synthesize", "--force")[0] == 0
     assert "--vocoder griffin_lim" in " ".join(checkout.calls())
+
+
+def test_made_speech_goes_with_recordings_and_stops_where_they_have_changed(checkout):
+    real = checkout.root.parent / "my recordings"
+    real.mkdir()
+    (real / "list.tsv").write_text("id\tspeaker\tfile\n")
+    status, output = checkout.run("studio", "--data", str(real))
+    assert status == 0, output
+    calls = checkout.calls()
+    assert calls[0].startswith("prepare --output egs/studio/data/full") and calls[0].endswith(f"--real {real}")
+    assert calls[-1].startswith("export") and len(calls) == 11
+    status, output = checkout.run("studio", "--data", str(real))
+    assert status == 0 and checkout.calls() == [], output
+    (real / "list.tsv").write_text("id\tspeaker\tfile\nx\ty\tz\n")
+    status, output = checkout.run("studio", "--data", str(real))
+    assert status == 2 and "STAGE_STALE" in output and checkout.calls() == []

@@ -35,11 +35,36 @@ def test_a_script_is_sound(script):
         assert "trap '" in text
 
 
-def test_the_first_block_of_the_readme_is_the_two_commands():
-    first = code_blocks(README, "bash")[0]
-    assert "bash egs/mini/run.sh" in first
-    assert "bash tools/test.sh" in first
-    assert README.index("bash egs/mini/run.sh") < README.index("## ")
+def test_the_readme_begins_with_the_two_commands_what_they_give_and_python():
+    """Speak; hear and see what it sounds like; the same from Python; test. All before the first heading."""
+    screen = README[: README.index("\n## ")]
+    speak, test = code_blocks(screen, "bash")
+    assert speak.startswith('bash tools/quickstart.sh "Any sentence."')
+    assert test.startswith("bash tools/test.sh")
+    assert len(code_blocks(screen, "python")[0].splitlines()) == 4
+    places = [screen.index(sign) for sign in ("tools/quickstart.sh", "samples/", "import TTS", "tools/test.sh")]
+    assert places == sorted(places)
+    for recipe in ("bash egs/mini/run.sh", "bash egs/studio/run.sh"):
+        assert recipe in README
+
+
+def test_the_first_screen_has_samples_to_hear_and_to_see_and_they_are_small():
+    screen = README[: README.index("\n## ")]
+    sounds = [ROOT / link for link in re.findall(r"\]\((\S+\.(?:flac|ogg))\)", screen)]
+    pictures = [ROOT / link for link in re.findall(r"!\[[^]]+\]\((\S+\.png)\)", screen)]
+    assert len(pictures) >= 2 and len(sounds) == 2 * len(pictures)  # prompt and output of each
+    for file, limit in [(file, 100_000) for file in sounds] + [(file, 80_000) for file in pictures]:
+        assert file.stat().st_size < limit, file
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted(ROOT.glob("egs/*/README.md")), *sorted(ROOT.glob("egs/*/samples/*.md"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)  # fmt: skip
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
+    for link in links:
+        assert "://" in link or (page.parent / link).exists(), link
 
 
 def test_every_script_that_the_readme_calls_exists():
@@ -49,8 +74,10 @@ def test_every_script_that_the_readme_calls_exists():
 
 
 def test_the_two_commands_make_their_environment_themselves_and_ci_runs_the_test_command():
-    for script in ("egs/mini/run.sh", "egs/custom/run.sh", "tools/test.sh"):
-        assert "tools/setup_env.sh" in (ROOT / script).read_text()
+    for script in ("tools/quickstart.sh", "egs/mini/run.sh", "egs/studio/run.sh", "egs/custom/run.sh", "tools/test.sh"):
+        assert re.search(r'^bash "\$(root/tools|here)/setup_env\.sh"', (ROOT / script).read_text(), re.MULTILINE), (
+            script
+        )
     assert "bash tools/test.sh" in (ROOT / ".ci/run").read_text()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from recipes.corpora import mini
+from recipes.corpora import made_speech, mini
 from recipes.corpora.mini_speakers import cast
 from recipes.corpora.sentences import bigram_arpa, draw_sentences, vocabulary
 from recipes.corpora.synthesizers import BaseVoice, espeak_voices, installed_voices, speak
@@ -95,7 +95,7 @@ def test_test_sentences_are_not_said_in_training():
     assert len({clip.id for clip in clips}) == len(clips)
     assert mini.plan(cast(NATURAL), mini.SIZES["full"], seed=0) == (clips, model_sentences)
     assert mini.plan(cast(NATURAL), mini.SIZES["full"], seed=1)[0] != clips
-    in_jobs = [clip for job in mini.jobs_of(clips) for _, own in job.readings for clip in own]
+    in_jobs = [clip for job in made_speech.jobs_of(clips) for _, own in job.readings for clip in own]
     assert sorted(clip.id for clip in in_jobs) == sorted(clip.id for clip in clips)
 
 
@@ -125,17 +125,17 @@ def test_world_refuses_what_is_not_voiced_and_transforms_that_are_no_voice():
 def test_edges_and_level():
     wave = np.zeros(32000)
     wave[8000:16000] = buzz(120, 1500, 0.5)
-    trimmed = mini.trim_edges(wave, 16000)
-    edge = int(mini.EDGE_SECONDS * 16000)
+    trimmed = made_speech.trim_edges(wave, 16000)
+    edge = int(made_speech.EDGE_SECONDS * 16000)
     assert abs(len(trimmed) - 8000 - 2 * edge) <= 320
     assert (
-        len(mini.trim_edges(wave[8000:16000], 16000)) >= 8000 + 2 * edge - 320
+        len(made_speech.trim_edges(wave[8000:16000], 16000)) >= 8000 + 2 * edge - 320
     )  # silence is added where there is none
     for gain in (0.001, 1.0, 50.0):
-        level = mini.normalize_level(gain * trimmed)
-        assert np.abs(level).max() <= mini.LEVEL_PEAK + 1e-9
-        assert np.sqrt(np.mean(level**2)) <= mini.LEVEL_RMS + 1e-9
-        np.testing.assert_allclose(level, mini.normalize_level(trimmed), atol=1e-9)
+        level = made_speech.normalize_level(gain * trimmed)
+        assert np.abs(level).max() <= made_speech.LEVEL_PEAK + 1e-9
+        assert np.sqrt(np.mean(level**2)) <= made_speech.LEVEL_RMS + 1e-9
+        np.testing.assert_allclose(level, made_speech.normalize_level(trimmed), atol=1e-9)
 
 
 @pytest.mark.parametrize("voice", [pytest.param(voice, id=voice.key) for voice in NATURAL] + [espeak_voices()[1]])
@@ -154,7 +154,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(mini, "installed_voices", list)
     chosen = ("train00", "train01", "train02", "train03", "dev00", "test00", "test01")
     monkeypatch.setattr(mini, "cast", lambda *args, **options: [s for s in cast(*args, **options) if s.name in chosen])
-    monkeypatch.setattr(mini, "TEXTS_PER_JOB", 2)
+    monkeypatch.setattr(made_speech, "TEXTS_PER_JOB", 2)
     size = dataclasses.replace(mini.SIZES["smoke"], train_clips=1, dev_clips=1, test_clips=2)
     monkeypatch.setitem(mini.SIZES, "smoke", size)
     return functools.partial(mini.make, seed=3, smoke=True, measure=False)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from recipes.corpora import mini, mini_times, phone_times
+from recipes.corpora import made_speech, mini_times, phone_times
 from recipes.corpora.manifests import Utterance, write_manifests
 from recipes.corpora.phone_times import group_words, read_aloud
 from recipes.corpora.synthesizers import BaseVoice, installed_voices
@@ -88,11 +88,11 @@ def test_times_follow_the_wave_when_it_is_cut_and_sped_up():
 
 
 def test_the_shift_of_trimming_is_found():
-    rate, rng = mini.SAMPLE_RATE, np.random.default_rng(0)
+    rate, rng = made_speech.SAMPLE_RATE, np.random.default_rng(0)
     for silence in (0.05, 0.4):
         wave = np.concatenate([np.zeros(int(silence * rate)), rng.normal(0, 0.1, rate), np.zeros(rate // 2)])
-        trimmed, shift = mini.trim_edges(wave, rate), round(mini_times.trimming_shift(wave) * rate)
-        assert shift == pytest.approx((mini.EDGE_SECONDS - silence) * rate, abs=1)
+        trimmed, shift = made_speech.trim_edges(wave, rate), round(mini_times.trimming_shift(wave) * rate)
+        assert shift == pytest.approx((made_speech.EDGE_SECONDS - silence) * rate, abs=1)
         inside = slice(int(silence * rate), int(silence * rate) + rate)
         assert np.array_equal(trimmed[inside.start + shift : inside.stop + shift], wave[inside])
 
@@ -103,15 +103,17 @@ def corpus(tmp_path_factory):
     base = next((voice for voice in VOICES if voice.name == "kal16"), VOICES[0])
     root, transform = tmp_path_factory.mktemp("mini"), Transform(pitch=1.2, formant=1.05, rate=0.9)
     clips = [
-        mini.Clip(id=f"test00_{number}", speaker="test00", split="test", base=base, transform=transform, text=text)
+        made_speech.Clip(
+            id=f"test00_{number}", speaker="test00", split="test", base=base, transform=transform, text=text
+        )
         for number, text in enumerate(("the cat ran away", "my sister knew"))
     ]
-    (job,) = mini.jobs_of(clips)
-    lengths = mini.run_job(job, root)["samples"]
+    (job,) = made_speech.jobs_of(clips)
+    lengths = made_speech.run_job(job, root)["samples"]
     rows = [
         Utterance(
-            id=clip.id, speaker=clip.speaker, text=clip.text, path=mini.clip_path(clip).as_posix(),
-            num_samples=int(lengths[clip.id]), sample_rate=mini.SAMPLE_RATE,
+            id=clip.id, speaker=clip.speaker, text=clip.text, path=made_speech.clip_path(clip).as_posix(),
+            num_samples=int(lengths[clip.id]), sample_rate=made_speech.SAMPLE_RATE,
         )
         for clip in clips
     ]  # fmt: skip
@@ -132,14 +134,14 @@ def test_times_of_a_clip_fit_its_sound(corpus, tmp_path):
     for row, clip in zip(rows, clips, strict=True):
         timed = Timed.from_json(row)
         assert [word.label for word in timed.words] == clip.text.split()
-        wave, rate = soundfile.read(root / mini.clip_path(clip))
+        wave, rate = soundfile.read(root / made_speech.clip_path(clip))
         assert_spoken_between(wave, rate, timed.words[0].start, timed.words[-1].end)
 
 
 @needs_voices
 def test_other_sound_is_refused(corpus, tmp_path, capsys):
     root, clips = corpus
-    path = root / mini.clip_path(clips[0])
+    path = root / made_speech.clip_path(clips[0])
     kept, (wave, rate) = path.read_bytes(), soundfile.read(path)
     try:
         soundfile.write(path, wave * 0.99, rate)
