@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from resgen_tts.nn.attention_products import attend_by_products, suits_products
 from resgen_tts.nn.rotary import rotate
 
 
@@ -70,7 +71,7 @@ class SelfAttention(nn.Module):
             is_causal = frames > 1
         elif self.causal and frames > 1:
             allowed = torch.ones(frames, start + frames, dtype=torch.bool, device=x.device).tril(start)
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=is_causal)
+        mixed = _attend(q, k, v, allowed, is_causal=is_causal)
         return self.project_out(mixed.transpose(1, 2).reshape(batch, frames, width))
 
 
@@ -98,6 +99,11 @@ class CrossAttention(nn.Module):
         batch, frames, width = x.shape
         q = self.project_query(x).view(batch, frames, self.heads, -1).transpose(1, 2)
         k, v = self.project_memory(memory).view(batch, memory.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        allowed = ~is_padding[:, None, None, :]
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        mixed = _attend(q, k, v, ~is_padding[:, None, None, :])
         return self.project_out(mixed.transpose(1, 2).reshape(batch, frames, width))
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, *, is_causal: bool = False) -> Tensor:
+    if suits_products(q) and not is_causal:
+        return attend_by_products(q, k, v, allowed)
+    return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=is_causal)
