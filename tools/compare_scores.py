@@ -16,6 +16,7 @@ from resgen_tts.common.run_dir import read_json
 from resgen_tts.evaluation.statistics import Interval, paired_difference, ratio_interval
 
 SCORES_FILE = "score.json"
+LENGTH = "length / recording's"
 Output = Mapping[str, Any]  # one wave of one system, as score.json keeps it
 
 
@@ -36,7 +37,7 @@ FIGURES: dict[str, Callable[[Output], tuple[float, float]]] = {  # of an output:
     "repeat": lambda output: (float(bool(output["robustness"]["repeated"])), 1.0),
     "words heard / text's": lambda output: (output["robustness"]["num_heard"], output["robustness"]["num_target"]),
     "similarity to own prompt": lambda output: (output["speaker"]["own"], 1.0),
-    "length / recording's": lambda output: (output["length_ratio"], 1.0),
+    LENGTH: lambda output: (output["length_ratio"], 1.0),
 }
 
 
@@ -61,14 +62,16 @@ def compare(
     for name in shared:
         if mine[name]["item"]["text"] != others[name]["item"]["text"]:
             raise DataError(f"item {name} has another text in the second folder.")
-    for items in (mine, others):
+    both = (mine, others)
+    for items in both:
         if system not in items[shared[0]]["outputs"]:
             raise DataError(f"no system {system!r}; there are {', '.join(items[shared[0]]['outputs'])}.")
     found = {}
     for figure, counts in FIGURES.items():
+        if figure == LENGTH and any(items[shared[0]]["outputs"][system]["length_ratio"] is None for items in both):
+            continue  # nobody has recorded these items
         one, two = (
-            tuple(zip(*(counts(items[name]["outputs"][system]) for name in shared), strict=True))
-            for items in (mine, others)
+            tuple(zip(*(counts(items[name]["outputs"][system]) for name in shared), strict=True)) for items in both
         )
         difference = paired_difference(two, one, seed=seed)
         found[figure] = (ratio_interval(*one, seed=seed), ratio_interval(*two, seed=seed), difference)

@@ -33,6 +33,7 @@ class ScoreArguments:
     synth: Path  # folder with requests.jsonl, run.json and the waves
     output: Path  # folder for score.json, report.md, index.html and mel/
     lm: Path | None = None  # folder with vocabulary.arpa and words.txt; none: the recogniser's open vocabulary
+    open_vocabulary: bool = False  # the open vocabulary besides, where --lm gives a closed one
     nj: int = 1  # processes of the recogniser
     seed: int = 0  # of the intervals
     pictures: int = 60  # items to draw, the worst ones first
@@ -42,6 +43,8 @@ class ScoreArguments:
     def __post_init__(self):
         if self.nj < 1:
             raise ConfigError(f"--nj must be at least 1, got {self.nj}")
+        if self.open_vocabulary and self.lm is None:
+            raise ConfigError("--open_vocabulary is for a report that also has a closed one; give --lm DIR.")
         if self.pictures < 0:
             raise ConfigError(f"--pictures must not be negative, got {self.pictures}")
 
@@ -49,11 +52,19 @@ class ScoreArguments:
         """The command line that repeats this scoring."""
         words = ["resgen-tts", "score", "--synth", str(self.synth), "--output", str(self.output)]
         words += [] if self.lm is None else ["--lm", str(self.lm)]
+        words += ["--open_vocabulary", "true"] if self.open_vocabulary else []
         return shlex.join([*words, "--nj", str(self.nj), "--seed", str(self.seed), "--pictures", str(self.pictures)])
 
 
 def score(
-    synth: Path, output: Path, *, language_model: Path | None = None, nj: int = 1, seed: int = 0, pictures: int = 60
+    synth: Path,
+    output: Path,
+    *,
+    language_model: Path | None = None,
+    open_vocabulary: bool = False,
+    nj: int = 1,
+    seed: int = 0,
+    pictures: int = 60,
 ) -> ScoreReport:
     """Score a synth folder with the embedded scorers and write the report.
 
@@ -63,6 +74,7 @@ def score(
         synth: folder as `evaluation.protocols` describes it.
         output: folder to write into; made if need be.
         language_model: folder of a closed vocabulary, or None for the open one.
+        open_vocabulary: the open one besides the closed one, as a second hearing of every output.
         nj: processes of the recogniser; the figures do not depend on it.
         seed: of the bootstrap.
         pictures: how many items are drawn, the worst ones first.
@@ -70,14 +82,20 @@ def score(
         DataError: the synth folder is incomplete, or items cannot be scored; they are counted and named.
         MissingExtraError: the extra ``eval`` is not installed.
     """
-    arguments = ScoreArguments(synth=synth, output=output, lm=language_model, nj=nj, seed=seed, pictures=pictures)
+    arguments = ScoreArguments(
+        synth=synth, output=output, lm=language_model, open_vocabulary=open_vocabulary, nj=nj, seed=seed,
+        pictures=pictures,
+    )  # fmt: skip
     folder = read_synth(synth)
     recognizer = PocketSphinx(language_model, workers=nj)
+    second = PocketSphinx(workers=nj) if open_vocabulary else None
     report = score_folder(
         folder,
         recognizer,
         Resemblyzer(),
         seed=seed,
+        second=second,
+        prompt_recognizer=recognizer if language_model is None else second,
         notes=_vocabulary_notes(folder, recognizer),
         provenance={"command": arguments.command(), "commit": commit_hash(), "hardware": hardware_line()},
     )
@@ -95,6 +113,7 @@ def run(arguments: ScoreArguments) -> ScoreReport:
         arguments.synth,
         arguments.output,
         language_model=arguments.lm,
+        open_vocabulary=arguments.open_vocabulary,
         nj=arguments.nj,
         seed=arguments.seed,
         pictures=arguments.pictures,
@@ -124,7 +143,11 @@ def main(arguments: list[str]) -> None:
     parser.add_class_arguments(ScoreArguments, as_positional=False)
     options = ScoreArguments(**parser.parse_args(underscored(arguments)).as_dict())
     report = run(options)
-    rates = ", ".join(f"{name} {100 * system.wer.value:.1f} %" for name, system in report.systems.items())
+    rates = ", ".join(
+        f"{name} {100 * system.wer.value:.1f} %"
+        + (f" (open {100 * system.second.wer.value:.1f} %)" if system.second is not None else "")
+        for name, system in report.systems.items()
+    )
     sys.stderr.write(f"{options.output / PAGE_FILE}: {report.used} items, WER {rates}, seed {report.seed}\n")
 
 

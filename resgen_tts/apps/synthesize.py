@@ -1,25 +1,62 @@
-"""``synthesize-list``: the items of an evaluation, beside their recordings and their copies."""
+"""``synthesize-list``: the items of an evaluation, beside their recordings and their copies where there are any."""
 
 import json
 import shlex
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from resgen_tts.common.errors import DataError, ResGenError
+import numpy as np
+
+from resgen_tts.common.errors import ConfigError, DataError, ResGenError
 from resgen_tts.common.run_dir import commit_hash, hardware_line, sha256_file, write_json, write_text
 from resgen_tts.core.sampler_config import SamplerConfig
+from resgen_tts.evaluation.item_list import ListItem
 from resgen_tts.speech.length import LengthConfig
 from resgen_tts.speech.reference import ReferenceConfig
 
+if TYPE_CHECKING:
+    from resgen_tts.speech.synthesizer import Synthesizer
+
+PAIRS = "manifests/pairs.tsv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One item: what is to be said, and how its sound is read, at the model's rate."""
+
+    id: str
+    speaker: str
+    text: str
+    prompt_id: str
+    prompt_text: str
+    load_prompt: Callable[[], np.ndarray]
+    target_id: str = ""
+    load_recording: Callable[[], np.ndarray] | None = None  # None where nobody has said it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How items are spoken."""
+
+    sampler: SamplerConfig = SamplerConfig()  # noqa: RUF009 (frozen)
+    reference: ReferenceConfig = ReferenceConfig(refuse_misfit=False)  # noqa: RUF009 (frozen)
+    length: LengthConfig = LengthConfig()  # noqa: RUF009 (frozen)
+
 
 def synthesize_list(
-    data: Path,
-    mel_vae: Path,
-    vocoder: Path,
-    generator: Path,
     output: Path,
-    sampler: SamplerConfig = SamplerConfig(),  # noqa: B008 (frozen)
+    data: Path | None = None,
+    pairs: str = PAIRS,
+    item_list: Path | None = None,
+    model: Path | None = None,
+    mel_vae: Path | None = None,
+    vocoder: Path | None = None,
+    generator: Path | None = None,
+    sampler: SamplerConfig | None = None,
     reference: ReferenceConfig = ReferenceConfig(refuse_misfit=False),  # noqa: B008 (frozen)
     length: LengthConfig = LengthConfig(),  # noqa: B008 (frozen)
     limit: int | None = None,
@@ -27,17 +64,20 @@ def synthesize_list(
     threads: int = 0,
     max_bad_fraction: float = 0.01,
 ) -> None:
-    """Speak every evaluation item of <data>/manifests/pairs.tsv, beside its recording and its copy-synthesis.
+    """Speak every evaluation item: the pairs of a prepared corpus, beside recording and copy-synthesis, or a list.
 
     A run that was stopped goes on with the items that are missing.
 
     Args:
-        data: folder with manifests and text.
+        output: folder of waves, requests.jsonl and run.json.
+        data: folder with manifests and text, whose pairs are spoken.
+        pairs: table of the pairs, inside ``data``.
+        item_list: in place of ``data``, a table of items without a recording (see ``tools/cross_items.py``).
+        model: an exported model, in place of its three parts.
         mel_vae: trained Mel-VAE.
         vocoder: trained vocoder, or griffin_lim.
         generator: trained generator.
-        output: folder of waves, requests.jsonl and run.json.
-        sampler: how codes are revealed.
+        sampler: how codes are revealed; where nothing of it is given, the exported model's own, or the default.
         reference: what is done to a prompt before it becomes codes; one that does not fit its text is spoken after all,
             with a warning, so that the figures of a weak model are those of all items.
         length: how long the speech becomes.
@@ -47,28 +87,21 @@ def synthesize_list(
         max_bad_fraction: share of items that may fail before the stage does.
     """
     import torch
-    from tqdm import tqdm
 
-    from resgen_tts.apps.parts import final_folder
-    from resgen_tts.apps.pretrained import GRIFFIN_LIM, load_system
-    from resgen_tts.common.randomness import seed_of
-    from resgen_tts.speech.corpus import load_cuts
+    from resgen_tts.apps.pretrained import load_system
 
+    if (data is None) == (item_list is None):
+        raise ConfigError("give --data, a prepared corpus, or --item_list, a table, and not both.", code="USAGE")
     if threads:
         torch.set_num_threads(threads)
-    system = load_system(mel_vae, vocoder, generator)
-    parts = {"mel_vae": (mel_vae, system.tokenizer.mel_vae), "generator": (generator, system.generator)}
-    if str(vocoder) != GRIFFIN_LIM:
-        parts["vocoder"] = (vocoder, system.tokenizer.vocoder)
-    models = {
-        name: {
-            "parameters": sum(parameter.numel() for parameter in module.parameters()),
-            "sha256": sha256_file(final_folder(folder) / "model.safetensors"),
-        }
-        for name, (folder, module) in parts.items()
-    }
-    configs = {"sampler": sampler, "reference": reference, "length": length}
-    settings = {"seed": seed, **{name: vars(one) for name, one in configs.items()}, "models": models, "limit": limit}
+    parts, own_sampler = _parts(model, mel_vae, vocoder, generator)
+    manner = Manner(sampler=sampler or own_sampler, reference=reference, length=length)
+    system = load_system(**parts)
+    settings = {"seed": seed, **_plain(manner), "models": model_facts(system, parts), "limit": limit}
+    if item_list is not None:
+        settings["item_list"] = sha256_file(Path(item_list))
+    elif pairs != PAIRS:
+        settings["pairs"] = pairs
     output = Path(output)
     _refuse_other_settings(output / "run.json", settings)
     write_json(
@@ -80,19 +113,13 @@ def synthesize_list(
             **settings,
         },
     )
-    cuts = {cut.id: cut for cut in load_cuts(data, "test")}
-    rows, failed = [], {}
-    for item in tqdm(_read_pairs(Path(data), cuts)[:limit], desc="synthesize", disable=None):
-        done = output / "items" / f"{item['id']}.json"
-        if not done.is_file():
-            try:
-                row = _synthesize_item(system, configs, cuts, item, output, seed_of(seed, item["id"]) % 2**31)
-                write_json(done, row)
-            except ResGenError as error:
-                failed[item["id"]] = str(error)
-                continue
-        rows.append(json.loads(done.read_text(encoding="utf-8")))
-    write_text(output / "requests.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    if item_list is None:
+        tasks = tasks_of_pairs(Path(data), pairs)
+    else:
+        from resgen_tts.evaluation.item_list import read_list
+
+        tasks = tasks_of_list(read_list(item_list), system, reference)
+    rows, failed = speak_tasks(system, tasks[:limit], output, manner, seed)
     print(f"synthesize: read {len(rows) + len(failed)} = spoken {len(rows)} + failed {len(failed)}")
     write_json(output / "data_report.json", {"read": len(rows) + len(failed), "used": len(rows), "skipped": failed})
     if len(failed) > max_bad_fraction * (len(rows) + len(failed)):
@@ -100,68 +127,192 @@ def synthesize_list(
         raise DataError(f"{len(failed)} items could not be spoken: {listed}")
 
 
-def _synthesize_item(system, configs: dict, cuts: dict, item: dict, output: Path, seed: int) -> dict:
-    from resgen_tts.speech.audio_io import save_wav
+def speak_tasks(
+    system: "Synthesizer", tasks: Sequence[Task], output: Path, manner: Manner, seed: int, *, has_copies: bool = True
+) -> tuple[list[dict], dict[str, str]]:
+    """Speak items into a synth folder; those that are there already are kept. ``requests.jsonl`` is written last.
 
-    rate = system.tokenizer.sample_rate
-    prompt, target = (cuts[item[name]].load_audio()[0] for name in ("prompt", "target"))
-    started = time.perf_counter()
-    voice = system.voice(prompt, item["prompt_text"], reference=configs["reference"])
-    spoken = system(item["text"], voice, seed=seed, sampler=configs["sampler"], length=configs["length"])
-    seconds = time.perf_counter() - started
-    waves = {
-        "prompt": prompt,
-        "prompt_copy": system.resynthesize(prompt),
-        "recording": target,
-        "copy": system.resynthesize(target),
-        "clone": spoken.audio,
-    }
-    paths = {name: f"wav/{name}/{item['id']}.wav" for name in waves}
-    warnings = list(spoken.warnings)  # the clone's clipping is among them
-    for name, wave in waves.items():
-        notes = save_wav(output / paths[name], wave, rate)
-        warnings += [f"{note} ({name})" for note in notes if name != "clone"]
-    return {
-        "id": item["id"],
-        "speaker": item["speaker"],
-        "target_id": item["target"],
-        "prompt_id": item["prompt"],
-        "text": item["text"],
-        "prompt_text": item["prompt_text"],
-        "systems": {name: paths[name] for name in ("recording", "copy", "clone")},
-        "prompt": paths["prompt"],
-        "prompt_copy": paths["prompt_copy"],
-        "seconds_of_audio": spoken.seconds,
-        "seconds_to_generate": seconds,
-        "seed": seed,
-        "warnings": warnings,
-    }
+    Args:
+        has_copies: recordings and prompts are put through the tokenizer and back, too.
+    Returns:
+        the lines of ``requests.jsonl``, and why the other items could not be spoken.
+    """
+    from tqdm import tqdm
+
+    from resgen_tts.common.randomness import seed_of
+
+    rows, failed = [], {}
+    for task in tqdm(tasks, desc="synthesize", unit="item", disable=None):
+        done = output / "items" / f"{task.id}.json"
+        if not done.is_file():
+            try:
+                write_json(done, _speak(system, task, output, manner, seed_of(seed, task.id) % 2**31, has_copies))
+            except ResGenError as error:
+                failed[task.id] = str(error)
+                continue
+        rows.append(json.loads(done.read_text(encoding="utf-8")))
+    write_text(output / "requests.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return rows, failed
 
 
-def _read_pairs(data: Path, cuts: dict) -> list[dict]:
-    """The evaluation items with their texts.
+def tasks_of_pairs(data: Path, pairs: str = PAIRS, split: str = "test") -> list[Task]:
+    """The pairs of a prepared corpus.
 
     Raises:
-        DataError: the list is missing or empty, or names an utterance that test does not hold or has no transcript of.
+        DataError: the table is missing or empty, or names an utterance that the split lacks or that has no transcript.
     """
     import csv
 
-    path = data / "manifests" / "pairs.tsv"
+    path = data / pairs
     if not path.is_file():
         raise DataError(f"{path} does not exist.", code="MANIFEST_MISSING", hint="Run the stage 'prepare' with pairs.")
-    items = []
     with open(path, encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            for name in ("prompt", "target"):
-                if row[name] not in cuts or not cuts[row[name]].supervisions[0].text:
-                    raise DataError(
-                        f"{path.name}: {row['id']}: {name} {row[name]} is not a transcribed test utterance."
-                    )
-            texts = {name: cuts[row[name]].supervisions[0].text for name in ("prompt", "target")}
-            items.append({**row, "text": texts["target"], "prompt_text": texts["prompt"]})
-    if not items:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    if not rows:
         raise DataError(f"{path} lists no item.", code="MANIFEST_EMPTY")
-    return items
+    return pair_tasks(data, rows, split, path.name)
+
+
+def pair_tasks(data: Path, rows: Sequence[Mapping[str, str]], split: str, table: str) -> list[Task]:
+    """Pairs with the columns id, prompt, target and speaker, as items.
+
+    Raises:
+        DataError: a pair names an utterance that the split lacks or that has no transcript.
+    """
+    from resgen_tts.speech.corpus import load_cuts
+
+    cuts = {cut.id: cut for cut in load_cuts(data, split)}
+    tasks = []
+    for row in rows:
+        for name in ("prompt", "target"):
+            if row[name] not in cuts or not cuts[row[name]].supervisions[0].text:
+                raise DataError(f"{table}: {row['id']}: {name} {row[name]} is not a transcribed {split} utterance.")
+        prompt, target = cuts[row["prompt"]], cuts[row["target"]]
+        tasks.append(
+            Task(
+                id=row["id"], speaker=row["speaker"], text=target.supervisions[0].text, target_id=target.id,
+                prompt_id=prompt.id, prompt_text=prompt.supervisions[0].text,
+                load_prompt=lambda cut=prompt: cut.load_audio()[0],
+                load_recording=lambda cut=target: cut.load_audio()[0],
+            )
+        )  # fmt: skip
+    return tasks
+
+
+def tasks_of_list(items: Sequence[ListItem], system: "Synthesizer", reference: ReferenceConfig) -> list[Task]:
+    """Items of a table; their references are read as a user's are, at any rate."""
+    from resgen_tts.speech.audio_io import load_reference
+
+    rate = system.tokenizer.sample_rate
+
+    def load(path: Path) -> np.ndarray:
+        return load_reference(path, sample_rate=rate, is_cut=reference.is_cut).samples
+
+    return [
+        Task(
+            id=item.id, speaker=item.speaker, text=item.target, prompt_id=item.prompt.id, prompt_text=item.text,
+            load_prompt=lambda path=item.audio: load(path),
+        )
+        for item in items
+    ]  # fmt: skip
+
+
+def model_facts(system: "Synthesizer", parts: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """Parameters and hash of each trained part."""
+    from resgen_tts.apps.parts import final_folder
+    from resgen_tts.apps.pretrained import GRIFFIN_LIM
+
+    modules = {"mel_vae": system.tokenizer.mel_vae, "vocoder": system.tokenizer.vocoder, "generator": system.generator}
+    return {
+        name: {
+            "parameters": sum(parameter.numel() for parameter in modules[name].parameters()),
+            "sha256": sha256_file(final_folder(folder) / "model.safetensors"),
+        }
+        for name, folder in parts.items()
+        if str(folder) != GRIFFIN_LIM
+    }
+
+
+def _parts(
+    model: Path | None, mel_vae: Path | None, vocoder: Path | None, generator: Path | None
+) -> tuple[dict[str, Path], SamplerConfig]:
+    """Folders of the three parts, and the sampler that goes with them."""
+    given = {"mel_vae": mel_vae, "generator": generator, "vocoder": vocoder}
+    if model is None:
+        missing = [name for name, folder in given.items() if folder is None]
+        if missing:
+            raise ConfigError(f"give --model, or --{', --'.join(missing)} too.", code="USAGE")
+        return {name: Path(folder) for name, folder in given.items()}, SamplerConfig()
+    if any(folder is not None for folder in given.values()):
+        raise ConfigError("give --model or its parts, not both.", code="USAGE")
+    return model_parts(model)
+
+
+def model_parts(model: Path) -> tuple[dict[str, Path], SamplerConfig]:
+    """Folders of the parts of an exported model, and its sampler.
+
+    Raises:
+        DataError: FILE_MISSING, the folder is not an exported model.
+    """
+    from resgen_tts.apps.pretrained import GRIFFIN_LIM
+    from resgen_tts.common.config import from_plain
+    from resgen_tts.common.run_dir import read_json
+
+    model = Path(model)
+    card = read_json(model / "model.json")
+    parts = {name: model / name for name in ("mel_vae", "generator", "vocoder")}
+    if card.get("vocoder") == GRIFFIN_LIM:
+        parts["vocoder"] = Path(GRIFFIN_LIM)
+    return parts, from_plain(SamplerConfig, card["sampler"])
+
+
+def _plain(manner: Manner) -> dict[str, dict[str, Any]]:
+    return {name: vars(one) for name, one in vars(manner).items()}
+
+
+def _speak(
+    system: "Synthesizer", task: Task, output: Path, manner: Manner, seed: int, has_copies: bool
+) -> dict[str, Any]:
+    from resgen_tts.speech.audio_io import save_wav
+
+    rate = system.tokenizer.sample_rate
+    prompt = task.load_prompt()
+    started, cpu_started = time.perf_counter(), time.process_time()
+    voice = system.voice(prompt, task.prompt_text, reference=manner.reference)
+    spoken = system(task.text, voice, seed=seed, sampler=manner.sampler, length=manner.length)
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    warnings = list(spoken.warnings)  # the clone's clipping is among them
+
+    def keep(kind: str, name: str, wave: Callable[[], np.ndarray]) -> str:
+        path = f"wav/{kind}/{name}.wav"
+        if not (output / path).is_file():  # one prompt may lead many items
+            warnings.extend(f"{note} ({kind})" for note in save_wav(output / path, wave(), rate))
+        return path
+
+    systems = {}
+    if task.load_recording is not None:
+        target = task.load_recording()
+        systems["recording"] = keep("recording", task.id, lambda: target)
+        if has_copies:
+            systems["copy"] = keep("copy", task.id, lambda: system.resynthesize(target))
+    systems["clone"] = f"wav/clone/{task.id}.wav"
+    save_wav(output / systems["clone"], spoken.audio, rate)
+    return {
+        "id": task.id,
+        "speaker": task.speaker,
+        "target_id": task.target_id,
+        "prompt_id": task.prompt_id,
+        "text": task.text,
+        "prompt_text": task.prompt_text,
+        "systems": systems,
+        "prompt": keep("prompt", task.prompt_id, lambda: prompt),
+        "prompt_copy": keep("prompt_copy", task.prompt_id, lambda: system.resynthesize(prompt)) if has_copies else None,
+        "seconds_of_audio": spoken.seconds,
+        "seconds_to_generate": seconds,
+        "cpu_seconds_to_generate": cpu_seconds,  # of all threads: what a busy machine does not change
+        "seed": seed,
+        "warnings": warnings,
+    }
 
 
 def _refuse_other_settings(path: Path, settings: dict) -> None:

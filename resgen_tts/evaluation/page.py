@@ -113,14 +113,23 @@ def _output_row(name: str, output: OutputScore, synth: Path, page: Path) -> str:
     words, voice = output.text.words, output.speaker
     cells = [
         _player(synth / output.wave, page),
-        " ".join(_piece(piece) for piece in output.text.alignment) or "<small>nothing</small>",
+        _heard(output),
         _wrong_words(output.robustness),
         f"{100 * words.rate:.0f} % ({words.errors} of {words.reference_size})",
         f"{voice.own:.2f}",
         f"{voice.nearest_other:.2f} ({html.escape(voice.nearest_other_speaker)})",
-        f"{output.seconds:.2f} s (x {output.length_ratio:.2f})" + (" silent" if output.is_silent else ""),
+        f"{output.seconds:.2f} s"
+        + (f" (x {output.length_ratio:.2f})" if output.length_ratio is not None else "")
+        + (" silent" if output.is_silent else ""),
     ]
     return f"<tr><th>{html.escape(name)}</th>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _heard(output: OutputScore) -> str:
+    kinds = [output.text] if output.second is None else [output.text, output.second.text]
+    return "<br>".join(
+        " ".join(_piece(piece) for piece in text.alignment) or "<small>nothing</small>" for text in kinds
+    )
 
 
 def _wrong_words(found: Robustness) -> str:

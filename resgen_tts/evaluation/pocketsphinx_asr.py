@@ -6,9 +6,10 @@ synthetic voices, so its absolute figures are never set beside those of a large 
 """
 
 import importlib.metadata
+import math
 import multiprocessing
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from resgen_tts.common.errors import ConfigError, DataError, require
+from resgen_tts.common.run_dir import write_text
 from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave
 
 PADDING_SECONDS = 0.2  # silence on each side; 0 to 0.5 s differ by less than one word in a hundred
@@ -77,6 +79,26 @@ def bundled_pronunciations(words: Sequence[str]) -> dict[str, list[str]]:
             if word in wanted:
                 found.setdefault(word, []).append(line)
     return found
+
+
+def write_uniform_vocabulary(folder: Path, words: Iterable[str]) -> None:
+    """A closed vocabulary in which every word is as likely as every other, wherever it stands.
+
+    It knows nothing of the sentences that were said, so it cannot guess a word from its neighbours.
+
+    Args:
+        folder: gets ``vocabulary.arpa`` and ``words.txt``.
+        words: lower case, all of them in the bundled dictionary.
+    Raises:
+        DataError: LM_UNKNOWN_WORDS.
+    """
+    listed = sorted(set(words))
+    chance = f"{-math.log10(len(listed) + 1):.5f}"
+    grams = ["-99 <s>", f"{chance} </s>", *(f"{chance} {word}" for word in listed)]
+    lines = ["\\data\\", f"ngram 1={len(grams)}", "", "\\1-grams:", *grams, "", "\\end\\", ""]
+    write_text(folder / MODEL_FILE, "\n".join(lines))
+    write_text(folder / WORDS_FILE, "\n".join(listed) + "\n")
+    ClosedVocabulary.load(folder)
 
 
 class PocketSphinx:

@@ -2,7 +2,8 @@
 
 Items come from ``<data>/manifests/pairs.tsv`` (columns id, prompt, target, speaker) and the test manifest beside it.
 A synth folder holds ``requests.jsonl`` (one `SynthItem` a line), ``run.json`` (command, commit, seed, hardware, model,
-...) and the waves; every path in it is relative to the folder and stays inside it.
+...) and the waves; every path in it is relative to the folder and stays inside it. Items that nobody has recorded (see
+`evaluation.item_list`) have the system clone alone.
 """
 
 import csv
@@ -53,7 +54,7 @@ class SynthItem:
     prompt_id: str
     text: str
     prompt_text: str
-    systems: Mapping[str, str]  # system -> its wave; always holds "recording"
+    systems: Mapping[str, str]  # system -> its wave; "recording" is missing where nobody has said the text
     prompt: str
     prompt_copy: str | None = None  # the prompt through tokenizer and vocoder
     seconds_of_audio: float  # of the clone
@@ -156,7 +157,7 @@ def read_synth(folder: Path) -> SynthFolder:
     uneven = [item.id for item in items if set(item.systems) != names]
     if uneven:
         raise DataError(f"{len(uneven)} of {len(items)} items lack a system that others have: {_some(uneven)}.")
-    if RECORDING not in names:
+    if RECORDING not in names and (COPY in names or CLONE not in names):
         raise DataError(f"{REQUESTS_FILE}: the items have no system {RECORDING!r}, which the others are compared with.")
     missing = [path for item in items for path in item.paths() if not (folder / path).is_file()]
     if missing:

@@ -33,6 +33,11 @@ def percent(interval: Interval) -> str:
     return f"{100 * interval.value:.1f} % [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
+def rate(interval: Interval | None) -> str:
+    """`percent`, or a dash where it was not measured."""
+    return NOT_MEASURED if interval is None else percent(interval)
+
+
 def plain(interval: Interval | None) -> str:
     """A figure with its bounds, e.g. ``0.71 [0.69, 0.73]``, or a dash where it was not measured."""
     if interval is None:
@@ -55,6 +60,18 @@ def table_rows(report: ScoreReport) -> list[tuple[str, ...]]:
             return NOT_MEASURED
         return f"{system.speed.real_time_factor:.3f} (median {system.speed.median:.3f})"
 
+    again = [system.second for system in systems]
+    second_rows = []
+    if report.second_recognizer is not None:
+        other = report.second_recognizer.rpartition(", ")[2]  # e.g. "open vocabulary"
+        second_rows = [
+            row(f"WER ({report.second_recognizer}){mark}", [rate(one and one.wer) for one in again]),
+            row(f"CER, {other}{mark}", [rate(one and one.cer) for one in again]),
+            *(
+                row(f"{kind}s, {other}{mark}", [rate(one and getattr(one.robustness, kind)) for one in again])
+                for kind in ("leak", "skip", "repeat")
+            ),
+        ]
     return [
         row(f"{report.used} items, {report.speakers} speakers", names),
         row(f"WER ({words}){mark}", [percent(system.wer) for system in systems]),
@@ -72,6 +89,7 @@ def table_rows(report: ScoreReport) -> list[tuple[str, ...]]:
             [percent(system.robustness.repeat) for system in systems],
         ),
         row(f"words heard over the text's{mark}", [plain(system.robustness.word_ratio) for system in systems]),
+        *second_rows,
         row(f"similarity to own prompt ({voices}){mark}", [plain(system.similarity_own) for system in systems]),
         row(f"similarity to own prompt's copy{mark}", [plain(system.similarity_own_copy) for system in systems]),
         row(f"similarity to other speakers{mark}", [plain(system.similarity_others) for system in systems]),
@@ -96,6 +114,14 @@ def facts(report: ScoreReport) -> list[tuple[str, str]]:
     rows = [
         (f"WER difference in points, {pair} (same items)", percent(interval).replace(" %", ""))
         for pair, interval in report.wer_differences.items()
+    ]
+    rows += [
+        (f"the same, {report.second_recognizer}, {pair}", percent(interval).replace(" %", ""))
+        for pair, interval in report.second_wer_differences.items()
+    ]
+    names = {"prompt": "the prompts", "prompt_copy": "the prompts' copies"}
+    rows += [
+        (f"WER of {names[kind]}, open vocabulary", percent(interval)) for kind, interval in report.prompt_wer.items()
     ]
     rows += [
         ("items", f"{report.read} read = {report.used} used + {len(report.skipped)} skipped"),
@@ -154,6 +180,10 @@ def log_figures(report: ScoreReport) -> dict[str, str]:
     for name, system in report.systems.items():
         figures[f"{name} WER{mark}"] = percent(system.wer)
         figures[f"{name} CER{mark}"] = percent(system.cer)
+        if system.second is not None:
+            figures[f"{name} WER, {str(report.second_recognizer).rpartition(', ')[2]}{mark}"] = percent(
+                system.second.wer
+            )
         wrong = system.robustness
         figures[f"{name} leak{mark} / skip{mark} / repeat{mark}"] = (
             f"{percent(wrong.leak)} / {percent(wrong.skip)} / {percent(wrong.repeat)}"
@@ -162,11 +192,14 @@ def log_figures(report: ScoreReport) -> dict[str, str]:
             f"{plain(system.similarity_own)} / {plain(system.similarity_others)}"
         )
         figures[f"{name} own speaker most similar{mark}"] = percent(system.own_first)
-        figures[f"{name} length ratio"] = plain(system.length_ratio)
+        if system.length_ratio is not None:
+            figures[f"{name} length ratio"] = plain(system.length_ratio)
         if system.mel_l1 is not None:
             figures[f"{name} log-mel L1"] = plain(system.mel_l1)
         if system.speed is not None:
             figures[f"{name} real-time factor"] = f"{system.speed.real_time_factor:.3f}"
+    for kind, interval in report.prompt_wer.items():
+        figures[f"{kind} WER, open vocabulary{mark}"] = percent(interval)
     return figures
 
 

@@ -1,7 +1,7 @@
 """All scores of a synth folder: every system of every item by one path, then corpus figures with intervals."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,10 +16,27 @@ from resgen_tts.evaluation.robustness import Robustness, RobustnessRates, robust
 from resgen_tts.evaluation.speaker import SpeakerEncoder, SpeakerSimilarity, similarity
 from resgen_tts.evaluation.speed import SpeedSummary, summarize_speed
 from resgen_tts.evaluation.statistics import Interval, mean_interval, paired_difference, ratio_interval
-from resgen_tts.evaluation.text_error import Recognizer, TextError, text_error
+from resgen_tts.evaluation.text_error import Recognizer, TextError, letters_only, text_error
 from resgen_tts.evaluation.waves import is_silent, read_wave, wave_seconds
 
 MAX_SKIPPED_SHARE = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondHearing:
+    """One wave as another recogniser heard it."""
+
+    text: TextError
+    robustness: Robustness
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondScore:
+    """Corpus figures of one system by another recogniser."""
+
+    wer: Interval
+    cer: Interval
+    robustness: RobustnessRates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +45,13 @@ class OutputScore:
 
     wave: str
     seconds: float
-    length_ratio: float  # over the recording's length
+    length_ratio: float | None  # over the recording's length, where there is one
     is_silent: bool
     text: TextError
     robustness: Robustness
     speaker: SpeakerSimilarity
     mel_l1: float | None  # only for a copy, which keeps the recording's timing
+    second: SecondHearing | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +75,11 @@ class SystemScore:
     similarity_others: Interval
     own_first: Interval  # share of items whose own speaker is the most similar
     own_first_of_speakers: float  # the same share per speaker, averaged over speakers
-    length_ratio: Interval
+    length_ratio: Interval | None
     silent: int  # outputs without sound, scored as they are
     mel_l1: Interval | None
     speed: SpeedSummary | None
+    second: SecondScore | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +101,11 @@ class ScoreReport:
     run: Mapping[str, Any]  # run.json of the synthesizer
     notes: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)  # command, commit and hardware of the scoring
+    second_recognizer: str | None = None
+    second_wer_differences: Mapping[str, Interval] = field(default_factory=dict)
+    # "prompt", "prompt_copy": WER of the prompts themselves, what recordings of this kind come to. Only of items
+    # without a recording, and only by an open vocabulary: a closed one does not hold the prompts' words.
+    prompt_wer: Mapping[str, Interval] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, corpus figures first."""
@@ -94,6 +118,8 @@ def score_folder(
     encoder: SpeakerEncoder,
     *,
     seed: int,
+    second: Recognizer | None = None,
+    prompt_recognizer: Recognizer | None = None,
     notes: Sequence[str] = (),
     provenance: Mapping[str, str] | None = None,
 ) -> ScoreReport:
@@ -104,6 +130,8 @@ def score_folder(
         recognizer: writes down the words.
         encoder: makes voice prints.
         seed: of the bootstrap.
+        second: another recogniser, whose figures stand beside those of the first.
+        prompt_recognizer: one that can know the words of the prompts; asked where the items have no recording.
         notes: remarks that the report must show.
         provenance: command, commit and hardware of this scoring.
     Raises:
@@ -112,6 +140,7 @@ def score_folder(
     """
     usable, skipped = _usable_items(folder)
     heard = _recognize(folder, usable, recognizer)
+    heard_again = _recognize(folder, usable, second) if second is not None else {}
     prints = _voice_prints(folder, usable, encoder)
     prompts: dict[str, dict[str, np.ndarray]] = {}
     for item in usable:
@@ -120,7 +149,7 @@ def score_folder(
 
     scored = []
     for item in usable:
-        recording = folder.wave(item.systems[RECORDING])
+        recording = folder.wave(item.systems[RECORDING]) if RECORDING in item.systems else None
         outputs = {}
         for name in folder.systems:
             relative = item.systems[name]
@@ -130,7 +159,7 @@ def score_folder(
             outputs[name] = OutputScore(
                 wave=relative,
                 seconds=seconds,
-                length_ratio=length_ratio(wave_seconds(recording), seconds),
+                length_ratio=None if recording is None else length_ratio(wave_seconds(recording), seconds),
                 is_silent=is_silent(wave),
                 text=error,
                 robustness=robustness(error, item.prompt_text),
@@ -141,7 +170,8 @@ def score_folder(
                     item.speaker,
                     prints[item.prompt_copy] if item.prompt_copy else None,
                 ),
-                mel_l1=mel_l1(read_wave(recording), wave) if name == COPY else None,
+                mel_l1=mel_l1(read_wave(recording), wave) if name == COPY and recording is not None else None,
+                second=_hear_again(item, heard_again[relative]) if second is not None else None,
             )
         scored.append(ItemScore(item=item, outputs=outputs))
 
@@ -161,6 +191,9 @@ def score_folder(
         run=folder.run,
         notes=[*notes, *_remarks(scored)],
         provenance=dict(provenance or {}),
+        second_recognizer=None if second is None else second.name,
+        second_wer_differences={} if second is None else _differences(folder.systems, scored, seed, _second_counts),
+        prompt_wer=_prompt_wer(folder, usable, prompt_recognizer, seed),
     )
 
 
@@ -208,6 +241,32 @@ def _recognize(folder: SynthFolder, items: Sequence[SynthItem], recognizer: Reco
     return dict(zip(relative, recognizer.transcribe([folder.wave(path) for path in relative]), strict=True))
 
 
+def _hear_again(item: SynthItem, heard: str) -> SecondHearing:
+    error = text_error(item.text, heard)
+    return SecondHearing(text=error, robustness=robustness(error, item.prompt_text))
+
+
+def _prompt_wer(
+    folder: SynthFolder, items: Sequence[SynthItem], recognizer: Recognizer | None, seed: int
+) -> dict[str, Interval]:
+    """WER of each prompt, once, and of its copy."""
+    led = {item.prompt: item for item in items if letters_only(item.prompt_text)}
+    if recognizer is None or RECORDING in folder.systems or not led:
+        return {}
+    kinds = {"prompt": {path: item.prompt_text for path, item in led.items()}}
+    copied = {item.prompt_copy: item.prompt_text for item in led.values() if item.prompt_copy}
+    if len(copied) == len(led):
+        kinds["prompt_copy"] = copied
+    found = {}
+    for kind, texts in kinds.items():
+        heard = recognizer.transcribe([folder.wave(path) for path in texts])
+        counts = [text_error(text, said).words for text, said in zip(texts.values(), heard, strict=True)]
+        found[kind] = ratio_interval(
+            [count.errors for count in counts], [count.reference_size for count in counts], seed=seed
+        )
+    return found
+
+
 def _voice_prints(folder: SynthFolder, items: Sequence[SynthItem], encoder: SpeakerEncoder) -> dict[str, np.ndarray]:
     relative = sorted({path for item in items for path in item.paths()})
     return {
@@ -243,7 +302,7 @@ def _summarize(name: str, scored: Sequence[ItemScore], seed: int) -> SystemScore
         similarity_others=mean_interval([output.speaker.others for output in outputs], seed=seed),
         own_first=mean_interval(own_first, seed=seed),
         own_first_of_speakers=float(np.mean([np.mean(shares) for shares in by_speaker.values()])),
-        length_ratio=mean_interval([output.length_ratio for output in outputs], seed=seed),
+        length_ratio=mean([output.length_ratio for output in outputs]),
         silent=sum(output.is_silent for output in outputs),
         mel_l1=mean([output.mel_l1 for output in outputs]),
         speed=summarize_speed(
@@ -251,6 +310,18 @@ def _summarize(name: str, scored: Sequence[ItemScore], seed: int) -> SystemScore
         )
         if name == CLONE
         else None,
+        second=_summarize_second([output.second for output in outputs if output.second is not None], seed),
+    )
+
+
+def _summarize_second(heard: Sequence[SecondHearing], seed: int) -> SecondScore | None:
+    if not heard:
+        return None
+    words, letters = ([getattr(one.text, kind) for one in heard] for kind in ("words", "characters"))
+    return SecondScore(
+        wer=ratio_interval([one.errors for one in words], [one.reference_size for one in words], seed=seed),
+        cer=ratio_interval([one.errors for one in letters], [one.reference_size for one in letters], seed=seed),
+        robustness=robustness_rates([one.robustness for one in heard], seed=seed),
     )
 
 
@@ -259,15 +330,20 @@ def _word_counts(name: str, scored: Sequence[ItemScore]) -> tuple[list[float], l
     return [float(count.errors) for count in counts], [float(count.reference_size) for count in counts]
 
 
-def _differences(systems: Sequence[str], scored: Sequence[ItemScore], seed: int) -> dict[str, Interval]:
+def _second_counts(name: str, scored: Sequence[ItemScore]) -> tuple[list[float], list[float]]:
+    counts = [item.outputs[name].second.text.words for item in scored]
+    return [float(count.errors) for count in counts], [float(count.reference_size) for count in counts]
+
+
+def _differences(
+    systems: Sequence[str], scored: Sequence[ItemScore], seed: int, counts: Callable = _word_counts
+) -> dict[str, Interval]:
     """Each system against the one that bounds it: copies against recordings, everything else against copies."""
     found = {}
     for name in systems:
         against = RECORDING if name == COPY or COPY not in systems else COPY
-        if name != RECORDING:
-            found[f"{name} - {against}"] = paired_difference(
-                _word_counts(name, scored), _word_counts(against, scored), seed=seed
-            )
+        if name != RECORDING and against in systems:
+            found[f"{name} - {against}"] = paired_difference(counts(name, scored), counts(against, scored), seed=seed)
     return found
 
 

@@ -66,3 +66,40 @@ def test_griffin_lim_stands_in_by_name(experiment, corpus):
     assert main(line) == 0
     run = json.loads((corpus / "synth" / "run.json").read_text())
     assert set(run["models"]) == {"mel_vae", "generator"}
+
+
+def test_items_without_recordings_are_spoken_by_an_exported_model(model, corpus, capsys):
+    table = corpus / "lists" / "items.tsv"
+    table.parent.mkdir()
+    header = "id\tspeaker\taudio\ttext\ttarget\n"
+    rows = [f"i{n}\ts{n % 2}\t../audio/u{n % 2}.flac\tla la la\tda da {n}\n" for n in range(3)]
+    table.write_text(header + "".join(rows))
+    line = ["synthesize-list", "--model", str(model), "--item_list", str(table), "--output", str(corpus / "synth")]
+    assert main([*line, "--limit", "3"]) == 0
+    run = json.loads((corpus / "synth" / "run.json").read_text())
+    assert run["sampler"] == json.loads((model / "model.json").read_text())["sampler"]
+    spoken = [json.loads(one) for one in (corpus / "synth" / "requests.jsonl").read_text().splitlines()]
+    assert [(one["id"], one["speaker"], one["text"], list(one["systems"])) for one in spoken] == [
+        (f"i{n}", f"s{n % 2}", f"da da {n}", ["clone"]) for n in range(3)
+    ]
+    assert spoken[0]["prompt"] == spoken[2]["prompt"] != spoken[1]["prompt"]  # one wave a prompt
+    assert len(list((corpus / "synth" / "wav" / "prompt_copy").iterdir())) == 2
+    # Another list under the same names is refused rather than mixed in.
+    table.write_text(header + "".join(rows[::-1]))
+    assert main([*line, "--limit", "3"]) == 2
+    assert "STALE_OUTPUT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--data", "d", "--item_list", "l"], ["--data", "d", "--model", "m"]])
+def test_what_is_spoken_and_by_whom_is_said_once(experiment, corpus, more, capsys):
+    line = ["synthesize-list", "--output", str(corpus / "synth"), "--vocoder", "griffin_lim", *more]
+    assert main(line) == 2
+    assert "USAGE" in capsys.readouterr().err
+
+
+def test_other_pairs_of_the_corpus(experiment, corpus):
+    (corpus / "manifests" / "pairs_full.tsv").write_text("id\tprompt\ttarget\tspeaker\nc\tu1\tu0\ts\n")
+    line = arguments(experiment, corpus, "--sampler.steps", "1", "--pairs", "manifests/pairs_full.tsv")
+    assert main(line) == 0
+    (row,) = (corpus / "synth" / "requests.jsonl").read_text().splitlines()
+    assert json.loads(row)["id"] == "c"

@@ -61,3 +61,12 @@ def test_what_cannot_be_compared_is_refused(scores):
         tool.compare(*scores, "robot")
     with pytest.raises(DataError, match="share no item"):
         tool.compare(scores[0], scores[1] | {"items": []}, "clone")
+
+
+def test_items_without_recordings_have_no_length_to_compare(scores):
+    first, second = (copy.deepcopy(one) for one in scores)
+    assert tool.LENGTH in tool.compare(first, second, "clone")
+    for item in first["items"]:
+        item["outputs"]["clone"]["length_ratio"] = None
+    found = tool.compare(first, second, "clone")
+    assert tool.LENGTH not in found and "WER" in found

@@ -110,6 +110,11 @@ def test_broken_request_logs_are_refused(synth, change, said):
         read_synth(synth)
 
 
+def test_clones_alone_are_a_folder_too(synth):
+    rewrite(synth, lambda rows: [row.update(systems={"clone": row["systems"]["clone"]}) for row in rows])
+    assert read_synth(synth).systems == ["clone"]
+
+
 def test_a_log_may_carry_more_than_scoring_needs(synth):
     rewrite(synth, lambda rows: rows[0].update(timings={"codes": 0.1}))
     assert len(read_synth(synth).items) == 4

@@ -121,3 +121,16 @@ def test_nonsense_arguments_are_refused(tmp_path):
         ScoreArguments(synth=tmp_path, output=tmp_path, nj=0)
     with pytest.raises(ConfigError):
         ScoreArguments(synth=tmp_path, output=tmp_path, pictures=-1)
+    with pytest.raises(ConfigError, match="--lm"):
+        ScoreArguments(synth=tmp_path, output=tmp_path, open_vocabulary=True)
+
+
+def test_both_vocabularies_in_one_report(spoken_synth, language_model, tmp_path, capsys):
+    options = ["--synth", str(spoken_synth), "--output", str(tmp_path / "score"), "--lm", str(language_model)]
+    main([*options, "--pictures", "0", "--open-vocabulary", "true"])
+    stored = json.loads((tmp_path / "score" / "score.json").read_text())
+    assert "closed vocabulary" in stored["recognizer"] and "open vocabulary" in stored["second_recognizer"]
+    assert stored["systems"]["recording"]["wer"]["value"] == 0  # what the closed vocabulary cannot get wrong ...
+    heard = [item["outputs"]["recording"]["second"]["text"]["heard"] for item in stored["items"]]
+    assert all(heard) and {word for text in heard for word in text.split()} - set(WORDS)  # ... an open one can
+    assert "(open " in capsys.readouterr().err

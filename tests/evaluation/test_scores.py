@@ -70,6 +70,66 @@ def test_leaks_skips_and_repeats_of_each_system(synth, recognizer, encoder, tmp_
     assert "<small>leak:</small> what the prompt" in text and "<small>skip:</small> ran away" in text
 
 
+class Deaf:
+    """Hears the same words everywhere."""
+
+    name, is_embedded = "a deaf one, open vocabulary", True
+
+    def __init__(self, words):
+        self.words, self.paths = words, []
+
+    def transcribe(self, paths):
+        self.paths += paths
+        return [self.words] * len(paths)
+
+
+def test_a_second_hearing_stands_beside_the_first(synth, recognizer, encoder, report, tmp_path):
+    other = Deaf("birds sing what the prompt says")
+    both = score_folder(read_synth(synth), recognizer, encoder, seed=0, second=other, prompt_recognizer=other)
+    assert both.systems["clone"].wer == report.systems["clone"].wer
+    again = both.systems["clone"].second
+    # Six words are heard against 3, 4, 2 and 4; right are b1's two, and "the" of a1: 5 + 6 + 4 + 6 errors.
+    assert again.wer.value == pytest.approx(21 / 13) and again.robustness.leak.value == 1
+    assert both.second_wer_differences["clone - copy"].value == 0 and not both.prompt_wer
+    text = markdown(both)
+    assert (
+        "| WER (a deaf one, open vocabulary) † | 161.5 % " in text and "| leaks, open vocabulary † | 100.0 % " in text
+    )
+    assert log_figures(both)["clone WER, open vocabulary†"].startswith("161.5 %")
+    assert "what the prompt says" in make_page(both, synth, tmp_path)[0]
+
+
+def without_recordings(synth):
+    log = synth / "requests.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    for row in rows:
+        row["systems"] = {"clone": row["systems"]["clone"]}
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return synth
+
+
+def test_items_that_nobody_recorded_are_scored_by_words_and_voice(synth, recognizer, encoder, report, tmp_path):
+    other = Deaf("what the prompt")
+    found = score_folder(
+        read_synth(without_recordings(synth)), recognizer, encoder, seed=0, prompt_recognizer=other
+    )  # fmt: skip
+    clone = found.systems["clone"]
+    assert list(found.systems) == ["clone"] and not found.wer_differences
+    assert clone.wer == report.systems["clone"].wer and clone.own_first == report.systems["clone"].own_first
+    assert clone.length_ratio is None and clone.mel_l1 is None
+    # One of the four words of each prompt is missing.
+    assert [found.prompt_wer[kind].value for kind in ("prompt", "prompt_copy")] == [0.25, 0.25]
+    assert len(other.paths) == 8
+    text = markdown(found)
+    assert (
+        "| length over the recording's | – |" in text
+        and "| WER of the prompts' copies, open vocabulary | 25.0 %" in text
+    )
+    assert not any("length" in name for name in log_figures(found))
+    page, _ = make_page(found, synth, tmp_path)
+    assert "1.50 s</td>" in page and "(x " not in page
+
+
 def test_worst_items_come_first(report):
     # b1: 1 of 2 words; a1: 1 of 3; a2: 1 of 4; b2: none
     assert [scored.item.id for scored in worst_first(report)] == ["b1", "a1", "a2", "b2"]

@@ -11,9 +11,7 @@ one word said 40 times, one word, one number, heard by pocketsphinx with a gramm
 """
 
 import argparse
-import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from tqdm import tqdm
 
 from resgen_tts.common.errors import DataError, require
 from resgen_tts.common.run_dir import write_json
+from resgen_tts.evaluation.item_list import ListItem, as_list, read_list
 from resgen_tts.evaluation.pocketsphinx_asr import PADDING_SECONDS, PocketSphinx
 from resgen_tts.evaluation.protocols import read_items
 from resgen_tts.evaluation.robustness import Robustness, robustness, robustness_rates
@@ -33,34 +32,9 @@ from resgen_tts.speech.prompt import ReferenceConfig
 from resgen_tts.speech.text.normalize import normalize
 
 CARE = {"off": ReferenceConfig.off(), "on": ReferenceConfig()}
-COLUMNS = ("audio", "text", "target")
 
 
-@dataclass(frozen=True)
-class Item:
-    """A reference, what is said in it, and what is to be said."""
-
-    audio: Path
-    text: str
-    target: str
-
-
-def read_list(table: Path) -> list[Item]:
-    """Items of a tab-separated table.
-
-    Raises:
-        DataError: a column is missing or a cell is empty.
-    """
-    with open(table, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    for number, row in enumerate(rows, start=2):
-        empty = [name for name in COLUMNS if not (row.get(name) or "").strip()]
-        if empty:
-            raise DataError(f"{table.name}:{number}: nothing in {', '.join(empty)}; the columns are {COLUMNS}.")
-    return [Item(table.parent / row["audio"], row["text"], row["target"]) for row in rows]
-
-
-def speak_items(tts: Any, items: Sequence[Item], reference: ReferenceConfig, folder: Path, seed: int) -> list[Path]:
+def speak_items(tts: Any, items: Sequence[ListItem], reference: ReferenceConfig, folder: Path, seed: int) -> list[Path]:
     """Speak every item; waves that are there already are kept."""
     paths = []
     for number, item in enumerate(tqdm(items, desc=folder.name, unit="item", disable=None)):
@@ -72,7 +46,7 @@ def speak_items(tts: Any, items: Sequence[Item], reference: ReferenceConfig, fol
     return paths
 
 
-def judge(items: Sequence[Item], paths: Sequence[Path], recognizer: Recognizer) -> list[Robustness]:
+def judge(items: Sequence[ListItem], paths: Sequence[Path], recognizer: Recognizer) -> list[Robustness]:
     """Leaks, skips and repeats of each item; numbers are spelled out before words are compared."""
     return [
         robustness(text_error(normalize(item.target).text, heard), normalize(item.text).text)
@@ -131,7 +105,9 @@ def count_texts(word: str, number: str, times: int) -> dict[str, tuple[str, str,
     }
 
 
-def counts(tts: Any, item: Item, texts: Mapping[str, tuple[str, str, int]], folder: Path, seed: int) -> dict[str, Any]:
+def counts(
+    tts: Any, item: ListItem, texts: Mapping[str, tuple[str, str, int]], folder: Path, seed: int
+) -> dict[str, Any]:
     """Said and heard counts of each text, in the voice of an item."""
     voice = tts.voice(item.audio, item.text)
     found = {}
@@ -166,10 +142,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, required=True, help="folder of the waves and of robustness.json")
     options = parser.parse_args()
-    if options.list is not None:
-        items = read_list(options.list)
-    else:
-        items = [Item(item.prompt_audio, item.prompt_text, item.text) for item in read_items(options.data)]
+    items = read_list(options.list) if options.list is not None else as_list(read_items(options.data))
     items = items[: options.items]
     tts = TTS.from_pretrained(options.model)
     recognizer = PocketSphinx(options.lm, workers=options.nj)
