@@ -1,7 +1,7 @@
 """ResGen text to speech: zero-shot voice cloning by masked generation of residual codes.
 
 >>> from resgen_tts import TTS
->>> tts = TTS.from_pretrained("exp/mini/model")
+>>> tts = TTS.from_pretrained("mini")  # comes with the package; the folder of another model works, too
 >>> out = tts("Hello.", voice=tts.voice("me.wav", text="what I said"), seed=1)
 >>> out.save("hello.wav")
 

@@ -1,11 +1,13 @@
 """One trained part in a folder: its weights, its configuration, and a module filled with them."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
+from resgen_tts.apps.half_precision import restored
 from resgen_tts.common.errors import CheckpointError
 from resgen_tts.engine.checkpoint import load_into, load_model
 
@@ -19,7 +21,7 @@ def final_folder(folder: Path) -> Path:
 
 
 def read_part(folder: Path, part: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Weights and resolved configuration of an exported part.
+    """Weights, float32 also where they were saved at half precision, and resolved configuration of an exported part.
 
     Raises:
         CheckpointError: the folder is broken or holds another part.
@@ -27,7 +29,7 @@ def read_part(folder: Path, part: str) -> tuple[dict[str, torch.Tensor], dict[st
     tensors, config = load_model(final_folder(folder))
     if config.get("part") != part:
         raise CheckpointError(f"{folder} holds a {config.get('part', 'nameless part')}, not a {part}.")
-    return tensors, config
+    return restored(tensors), config
 
 
 def scheme_in(config: dict[str, Any], folder: Path) -> str:
@@ -50,9 +52,15 @@ def earlier_version(what: str, folder: Path) -> CheckpointError:
     )
 
 
-def filled(module: Module, tensors: dict[str, torch.Tensor], folder: Path) -> Module:
-    """The module with these weights, frozen and in eval mode."""
-    load_into(module, tensors, str(folder))
+def filled(module: Module, tensors: dict[str, torch.Tensor], folder: Path, not_needed: Collection[str] = ()) -> Module:
+    """The module with these weights, frozen and in eval mode.
+
+    Args:
+        not_needed: names that may be missing, as an export for speaking alone leaves them out.
+    """
+    own = module.state_dict()
+    spare = {name: own[name] for name in not_needed if name in own and name not in tensors}
+    load_into(module, tensors | spare, str(folder))
     return module.eval().requires_grad_(False)
 
 

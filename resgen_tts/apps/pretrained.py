@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from resgen_tts.apps.bundled import MODEL_FACTS, no_model, read_model_facts
+from resgen_tts.apps.half_precision import LEFT_OUT
 from resgen_tts.apps.parts import check_codebooks, earlier_version, filled, read_part, scheme_in
 from resgen_tts.common.config import from_plain
-from resgen_tts.common.errors import CheckpointError
-from resgen_tts.common.run_dir import read_json
 from resgen_tts.core.space_kinds import code_space_from
 from resgen_tts.evaluation.copy_scores import GRIFFIN_LIM
 from resgen_tts.models.catalog import config_of
@@ -33,7 +33,7 @@ PARTS = ("mel_vae", "vocoder", "generator")  # folders of a whole system
 def load_mel_vae(folder: Path) -> MelVAE:
     """A trained Mel-VAE."""
     tensors, config = read_part(folder, "mel_vae")
-    model = filled(MelVAE(from_plain(MelVAEConfig, config["model"])), tensors, folder)
+    model = filled(MelVAE(from_plain(MelVAEConfig, config["model"])), tensors, folder, LEFT_OUT["mel_vae"])
     check_codebooks(model.quantizer.started, "Mel-VAE", folder)
     return model
 
@@ -111,15 +111,10 @@ def load_exported(folder: Path, lexicon: Path | None = None) -> Synthesizer:
         CheckpointError: MODEL_MISSING where the folder or one of its parts is not there.
     """
     folder = Path(folder)
-    card = folder / "model.json"
-    plain = card.is_file() and read_json(card).get("vocoder") == GRIFFIN_LIM
+    plain = (folder / MODEL_FACTS).is_file() and read_model_facts(folder).get("vocoder") == GRIFFIN_LIM
     missing = [part for part in PARTS if not (folder / part).is_dir() and not (plain and part == "vocoder")]
     if missing:
-        raise CheckpointError(
-            f"{folder} is not an exported model: {', '.join(missing)} missing.",
-            code="MODEL_MISSING",
-            hint="Pass the folder that the recipe's last stage wrote, e.g. exp/mini/model.",
-        )
+        raise no_model(folder, f"{', '.join(missing)} missing")
     vocoder = Path(GRIFFIN_LIM) if plain else folder / "vocoder"
     return load_system(folder / "mel_vae", vocoder, folder / "generator", lexicon)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from resgen_tts.apps.bundled import default_note, default_voice, model_folder, model_voices
 from resgen_tts.apps.synth_options import check, check_text, is_stdout, parser, read_text
 
 if TYPE_CHECKING:
@@ -27,16 +28,15 @@ def synth(arguments: list[str]) -> None:
         ConfigError: USAGE, OUTPUT_EXISTS, OUTPUT_FORMAT, OUTPUT_NOT_A_FILE, OUTPUT_FOLDER_MISSING,
             OUTPUT_NOT_WRITABLE, PLOTS_NOT_A_FOLDER, TEXT_FILE.
         TextError: the text cannot be spoken.
+        DataError: VOICE_UNKNOWN, with the names that there are.
+        CheckpointError: MODEL_MISSING.
     """
     options = parser().parse_args(arguments)
     check(options)
     lengths = _arguments(options)
     said = options.text if options.text is not None else read_text(options.text_file)
     check_text(said)
-    if options.voice is not None:
-        from resgen_tts.apps.voice import voice_path
-
-        options.voice = voice_path(options.voice, options.voices, must_exist=True)
+    options.voice_from = _choose_voice(options)
     with _open_output(options.output) as raw:
         facts = _speak(said, raw, options, lengths)
     if not options.quiet:
@@ -48,6 +48,28 @@ def synth(arguments: list[str]) -> None:
         )
     if options.json:
         print(json.dumps(facts, ensure_ascii=False))
+
+
+def _choose_voice(options: argparse.Namespace) -> str:
+    """Put the file of the voice that is meant in its name's place, before anything is loaded; says where it is from."""
+    if options.ref_audio is not None:
+        return "recording"
+    folder = model_folder(options.model)
+    if options.voice is None:
+        options.voice = default_voice(folder).file
+        print(default_note(model_voices(folder)), file=sys.stderr)
+        return "default"
+    from resgen_tts.apps.voice import saved_voices, voice_path, voices_folder
+
+    name, options.voice = options.voice, voice_path(options.voice, options.voices, must_exist=True, model=folder)
+    if options.voice not in [own.file for own in model_voices(folder)]:
+        return "saved"
+    if name in saved_voices(voices_folder()):
+        print(
+            f"voice {name}: the model's own; for the saved one of that name pass --voices {voices_folder()}",
+            file=sys.stderr,
+        )
+    return "model"
 
 
 def _speak(said: str, raw: BinaryIO, options: argparse.Namespace, lengths: dict[str, Any]) -> dict[str, Any]:
@@ -62,8 +84,10 @@ def _speak(said: str, raw: BinaryIO, options: argparse.Namespace, lengths: dict[
     seed = draw_seed() if options.seed is None else options.seed
     whole = options.candidates > 1 or options.plots is not None
     spoken_form = tts.synthesizer.units.normalize(said).text
-    facts = {"output": str(options.output), "seed": seed, "model": str(options.model), "normalized_text": spoken_form}
-    facts["voice"] = {"name": voice.name, "text": voice.original_text, "warnings": list(voice.warnings)}
+    facts = {"output": str(options.output), "seed": seed, "model": options.model, "normalized_text": spoken_form}
+    facts["voice"] = {
+        "name": voice.name, "from": options.voice_from, "text": voice.original_text, "warnings": list(voice.warnings)
+    }  # fmt: skip
     return facts | (_speak_whole if whole else _speak_chunks)(tts, said, voice, seed, raw, options, lengths)
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from resgen_tts.apps.bundled import DEFAULT_MODEL
 from resgen_tts.common.errors import ConfigError, TextError
 
 ABOUT = "Speak one text in the voice of a reference."
@@ -22,13 +23,24 @@ RANGES: dict[str, tuple[float, float]] = {
 def parser() -> argparse.ArgumentParser:
     """All options of the verb."""
     known = argparse.ArgumentParser(prog="resgen-tts synth", description=ABOUT)
-    known.add_argument("--model", type=Path, required=True, help="exported model, e.g. exp/mini/model")
+    known.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help="a bundled model's name, or an exported folder, e.g. exp/mini/model; default: mini, which comes with the "
+        "package (a folder of that name: ./mini)",
+    )
     text = known.add_mutually_exclusive_group(required=True)
     text.add_argument("--text", help="what to say")
     text.add_argument("--text-file", type=Path, help="a UTF-8 file with what to say; - reads standard input")
-    voice = known.add_mutually_exclusive_group(required=True)
-    voice.add_argument("--voice", help="name or file of a saved voice")
-    known.add_argument("--voices", type=Path, help="folder of the saved voices, as in: resgen-tts voice")
+    voice = known.add_mutually_exclusive_group()
+    voice.add_argument(
+        "--voice",
+        help="name of a voice of the model, or name or file of a saved one; default: the model's first (see: "
+        "resgen-tts voice list), if it brings any and there is no reference recording",
+    )
+    known.add_argument(
+        "--voices", type=Path, help="folder of saved voices to look in for --voice, in place of the model's and yours"
+    )
     voice.add_argument("--ref-audio", type=Path, help="reference recording, 3 to 12 s work best")
     known.add_argument("--ref-text", help="what is said in the reference; left out, it is transcribed and shown")
     known.add_argument(
@@ -81,8 +93,10 @@ def check(options: argparse.Namespace) -> None:
         _check_output(options.output, options.force)
     if options.plots is not None:
         _check_plots(options.plots)
-    if options.voice is not None and (options.ref_text is not None or options.no_hygiene):
-        raise ConfigError("--ref-text and --no-hygiene go with --ref-audio, not with a saved voice.", code="USAGE")
+    if options.ref_audio is None and (options.ref_text is not None or options.no_hygiene):
+        raise ConfigError(
+            "--ref-text and --no-hygiene go with --ref-audio, not with a voice that is there already.", code="USAGE"
+        )
     if options.voices is not None and options.voice is None:
         raise ConfigError("--voices goes with --voice.", code="USAGE")
     for name, (low, high) in RANGES.items():

@@ -7,11 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resgen_tts import __version__
+from resgen_tts.apps.bundled import (
+    DEFAULT_MODEL,
+    ModelVoice,
+    asset_mended,
+    default_note,
+    default_voice,
+    model_folder,
+    model_voices,
+    read_model_facts,
+)
 from resgen_tts.apps.pretrained import load_exported
 from resgen_tts.common.config import from_plain
 from resgen_tts.common.errors import AudioError, ConfigError, ResGenError, TextError
 from resgen_tts.common.randomness import seed_of
-from resgen_tts.common.run_dir import read_json
 from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.speech.audio_io import check_wav_name, load_reference, save_wav
 from resgen_tts.speech.length import LengthConfig
@@ -22,6 +31,7 @@ from resgen_tts.speech.reference import ReferenceConfig
 from resgen_tts.speech.result import Speech, SpeechChunk
 from resgen_tts.speech.self_check import SelfCheckConfig, SelfCheckReport, self_check, wave_print
 from resgen_tts.speech.synthesizer import Synthesizer
+from resgen_tts.speech.voice_facts import NAME
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,27 +56,38 @@ class TTS:
     Args:
         sampler: how codes are revealed where a call does not say.
         long_text: how long texts are cut and joined.
+        folder: of the exported model, for the voices that came with it.
     """
 
     def __init__(
-        self, synthesizer: Synthesizer, sampler: SamplerConfig | None = None, long_text: LongTextConfig | None = None
+        self,
+        synthesizer: Synthesizer,
+        sampler: SamplerConfig | None = None,
+        long_text: LongTextConfig | None = None,
+        folder: Path | None = None,
     ):
         self.synthesizer = synthesizer
+        self.folder = folder
         self.sampler = sampler or SamplerConfig()
         self.long_text = long_text or LongTextConfig()
         self._scorers: dict[str, tuple] = {}
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, lexicon: Path | str | None = None) -> "TTS":
-        """Load the folder that a recipe's stage ``export`` wrote. It runs on the CPU.
+    def from_pretrained(cls, model: Path | str = DEFAULT_MODEL, lexicon: Path | str | None = None) -> "TTS":
+        """Load a bundled model, or the folder that a recipe's stage ``export`` wrote. It runs on the CPU.
 
         Args:
+            model: ``mini``, which comes with the package, or a folder; one named like that is ``./mini``.
             lexicon: file of words and how they are said, over what the model's front end would say.
         Raises:
-            CheckpointError: the folder is not an exported model, or a file of it is damaged.
+            CheckpointError: MODEL_MISSING, there is no such model, or the bundled one is damaged; or a file of
+                another folder is damaged.
         """
-        synthesizer = load_exported(Path(folder), None if lexicon is None else Path(lexicon))
-        return cls(synthesizer, from_plain(SamplerConfig, read_json(Path(folder) / "model.json")["sampler"]))
+        folder = model_folder(model)
+        with asset_mended(folder):
+            synthesizer = load_exported(folder, None if lexicon is None else Path(lexicon))
+            sampler = from_plain(SamplerConfig, read_model_facts(folder)["sampler"])
+        return cls(synthesizer, sampler, folder=folder)
 
     @property
     def sample_rate(self) -> int:
@@ -82,9 +103,11 @@ class TTS:
         name: str = "",
         reference: ReferenceConfig | None = None,
     ) -> Voice:
-        """A reference recording and what is said in it.
+        """A reference recording and what is said in it; or, by its name alone, a voice of the model or a saved one.
 
         Args:
+            audio: path of the recording, or a voice's name (see :meth:`voices`). A recording whose name has no dot
+                and no folder is reached as ``./name``, or with its text.
             text: transcript; None has it written down by ``asr``, and a warning of the voice says by whom and what.
             asr: "auto", "pocketsphinx", or the folder or name of a Whisper (see ``apps.transcription``).
             name: of the voice, for saving it.
@@ -92,7 +115,14 @@ class TTS:
         Raises:
             AudioError: the recording is refused (see the AUDIO_ codes); AUDIO_TYPE, it is no file's path.
             TextError: the transcript is empty, cannot be spoken or is of something else, or nothing was recognised.
+            DataError: VOICE_UNKNOWN, with the names that there are, or what else :meth:`load_voice` raises.
         """
+        if (
+            isinstance(audio, str)
+            and NAME.fullmatch(audio)
+            and (text, asr, name, reference) == (None, "auto", "", None)
+        ):
+            return self.load_voice(audio)
         if not isinstance(audio, (str, os.PathLike)):
             raise AudioError(
                 f"the reference is of type {type(audio).__name__}, not the path of a recording.",
@@ -112,7 +142,7 @@ class TTS:
         return replace(self.synthesizer.voice(loaded.samples, text, notes, reference), name=name)
 
     def load_voice(self, voice: Path | str) -> Voice:
-        """A saved voice: a ``.safetensors`` file, or the name of one among the user's voices.
+        """A saved voice: a ``.safetensors`` file, or the name of one of the model's voices, else of the user's.
 
         Its warnings, told when it was saved, are in ``Voice.warnings``; what it speaks does not repeat them.
 
@@ -124,8 +154,15 @@ class TTS:
         from resgen_tts.speech.voice_file import load_voice
 
         system = self.synthesizer
-        path = voice_path(voice, must_exist=True)
+        path = voice_path(voice, must_exist=True, model=self.folder)
         return load_voice(path, generator=system.generator, inventory=system.units.inventory)
+
+    def voices(self) -> list[str]:
+        """Names for ``voice``: those of the voices that came with the model, then those of the user's saved ones."""
+        from resgen_tts.apps.voice import saved_voices, voices_folder
+
+        own = [voice.name for voice in self._own_voices()]
+        return own + [name for name in saved_voices(voices_folder()) if name not in own]
 
     def save_voice(self, voice: Voice, name_or_path: Path | str, force: bool = False) -> Path:
         """Save a voice for :meth:`load_voice`, and give the file back.
@@ -137,10 +174,12 @@ class TTS:
             ConfigError: VOICE_NAME, or OUTPUT_EXISTS.
             DataError: VOICE_INVALID, the voice could not be read again.
         """
-        from resgen_tts.apps.voice import advised, voice_path
+        from resgen_tts.apps.voice import advised, refuse_model_name, voice_path
         from resgen_tts.speech.voice_file import save_voice
 
         path, system = voice_path(name_or_path), self.synthesizer
+        if str(name_or_path) == path.stem:  # a name, by which the model's voice would be found in its place
+            refuse_model_name(path.stem, self.folder)
         save_voice(
             path, advised(voice, path.stem), generator=system.generator, inventory=system.units.inventory,
             created_by=f"resgen_tts {__version__}", force=force,
@@ -151,7 +190,7 @@ class TTS:
         self,
         text: str,
         *,
-        voice: Voice | Path | str,
+        voice: Voice | Path | str | None = None,
         seed: int | None = None,
         steps: int | None = None,
         speed: float = 1.0,
@@ -168,7 +207,8 @@ class TTS:
         """Speak ``text``; without a seed one is drawn, and the result names it.
 
         Args:
-            voice: a voice, or the name or file of a saved one (read at every call; see :meth:`load_voice`).
+            voice: a voice, or the name or file of a saved one (read at every call; see :meth:`load_voice`); None is
+                the first of those that came with the model, and a warning VOICE_DEFAULT of the result says so.
             steps: network calls for each chunk of the text.
             speed: 2.0 is twice as fast as the reference.
             duration_seconds: of the whole result, in place of the speed.
@@ -180,7 +220,8 @@ class TTS:
             on_chunk: called with each chunk; False stops. Not with a check, whose candidates are spoken first.
         Raises:
             TextError: TEXT_TYPE, or the text cannot be spoken.
-            ConfigError: VOICE_TYPE, or what :meth:`load_voice` raises.
+            ConfigError: VOICE_TYPE; VOICE_MISSING, there is none and the model brings none; or what
+                :meth:`load_voice` raises.
         """
         _check_text(text)
         voice, seed = self._voice(voice), _seed(seed)
@@ -210,7 +251,7 @@ class TTS:
         self,
         text: str,
         *,
-        voice: Voice | Path | str,
+        voice: Voice | Path | str | None = None,
         seed: int | None = None,
         steps: int | None = None,
         speed: float = 1.0,
@@ -235,7 +276,7 @@ class TTS:
         self,
         texts: Sequence[str],
         *,
-        voice: Voice | Path | str | Sequence[Voice | Path | str],
+        voice: Voice | Path | str | Sequence[Voice | Path | str] | None = None,
         seed: int | None = None,
         steps: int | None = None,
         speed: float = 1.0,
@@ -288,8 +329,10 @@ class TTS:
         """The voice that a call means, without the warnings that were told when it was saved.
 
         Raises:
-            ConfigError: VOICE_TYPE.
+            ConfigError: VOICE_TYPE, or VOICE_MISSING.
         """
+        if voice is None:
+            return self._default_voice()
         if isinstance(voice, (str, os.PathLike)):
             voice = self.load_voice(Path(voice) if isinstance(voice, os.PathLike) else voice)
         if not isinstance(voice, Voice):
@@ -300,7 +343,18 @@ class TTS:
             )
         if not voice.is_loaded:
             return voice
-        return replace(voice, warnings=tuple(w for w in voice.warnings if not w.startswith(("AUDIO_", "VOICE_"))))
+        return replace(voice, warnings=_without_told(voice))
+
+    def _default_voice(self) -> Voice:
+        if self.folder is None:
+            raise ConfigError(
+                "no voice was given.", code="VOICE_MISSING", hint="Pass voice=tts.voice(recording, text)."
+            )
+        voice = self.load_voice(default_voice(self.folder).file)
+        return replace(voice, warnings=(default_note(self._own_voices()), *_without_told(voice)))
+
+    def _own_voices(self) -> tuple[ModelVoice, ...]:
+        return () if self.folder is None else model_voices(self.folder)
 
     def _sampler(self, steps: int | None) -> SamplerConfig:
         return self.sampler if steps is None else replace(self.sampler, steps=steps)
@@ -313,6 +367,11 @@ class TTS:
 
             self._scorers[asr] = choose_recognizer(asr), Resemblyzer()
         return self._scorers[asr]
+
+
+def _without_told(voice: Voice) -> tuple[str, ...]:
+    """A saved voice's warnings without those that were told when it was saved."""
+    return tuple(note for note in voice.warnings if not note.startswith(("AUDIO_", "VOICE_")))
 
 
 def draw_seed() -> int:

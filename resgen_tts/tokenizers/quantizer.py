@@ -18,7 +18,10 @@ from resgen_tts.tokenizers.quantizer_statistics import (
     sum_over_ranks,
 )
 
-__all__ = ["PRVQ", "QuantizerConfig", "QuantizerOutput", "QuantizerStatistics"]
+__all__ = ["PRVQ", "TRAINING_STATE", "QuantizerConfig", "QuantizerOutput", "QuantizerStatistics"]
+
+# Buffers that only ``update`` and the loss of the codebooks read: a quantizer that learns no more does without.
+TRAINING_STATE = ("soft_variance", "mean_counts", "mean_sums", "mean_use", "recent", "num_recent", "num_updates")
 
 
 @dataclass  # not frozen: Lightning Fabric rewrites what a forward pass returns

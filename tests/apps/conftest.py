@@ -10,11 +10,15 @@ from resgen_tts.speech import transcript_check
 from tests.speech.tiny_system import tiny_parts, wobble
 
 
-@pytest.fixture(autouse=True)
-def lenient(monkeypatch):
+def make_lenient(monkeypatch):
     """An untrained aligner fits no text to any sound; what it would refuse is tested with tests/speech."""
     monkeypatch.setattr(transcript_check, "CERTAIN_RATE", (0.0, float("inf")))
     monkeypatch.setattr(transcript_check, "CERTAIN_SQUEEZED", 1.0)
+
+
+@pytest.fixture(autouse=True)
+def lenient(monkeypatch):
+    make_lenient(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +40,27 @@ def model(experiment):
 
     export(experiment, experiment.parent / "model", name="toy")
     return experiment.parent / "model"
+
+
+@pytest.fixture(scope="session")
+def voiced(experiment, reference):
+    """The same at half precision, with two voices of its own and a card: its folder."""
+    from resgen_tts.apps.export import export
+
+    root = reference.parent
+    soundfile.write(root / "other.flac", 0.5 * wobble(4.0), 16_000)
+    rows = [
+        ("name", "file", "text", "source", "licence", "about"),
+        ("zoe", reference.name, "La la la.", "a tone, 3 s", "CC0-1.0", "a tone | low"),
+        ("anna", "other.flac", "lo lo", "a tone, 4 s", "CC0-1.0", "the same, longer"),
+    ]
+    (root / "voices.tsv").write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    (root / "card.md").write_text("## Data\n\nTones made here.\n", encoding="utf-8")
+    folder = experiment.parent / "voiced"
+    with pytest.MonkeyPatch.context() as patch:
+        make_lenient(patch)
+        export(experiment, folder, name="toy", precision="half", voices=root / "voices.tsv", card=root / "card.md")
+    return folder
 
 
 @pytest.fixture(scope="session")
