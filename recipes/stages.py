@@ -6,7 +6,9 @@ python -m recipes.stages --recipe egs/mini --corpus mini [--stage N] [--stop_sta
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from recipes.stagelib.configuration import resolve
 from recipes.stagelib.options import check_launch, extra_words, parse, parser, select
@@ -21,11 +23,19 @@ SECTIONS = ["prepare", "text", "mel_vae", "codec", "vocoder", "encode", "aligner
 SECTIONS += ["synthesize", "score", "export"]
 
 CORPORA = ("mini", "studio", "custom")
+NAMED_FILES = {"texts": "prepare", "card": "export", "voices": "export"}  # options that name a file to read: section
 GRIFFIN_LIM = "griffin_lim"  # the vocoder that needs no training
 
 
 def table(
-    corpus: str, *, smoke: bool = False, real: bool = False, pairs: bool = False, codec: bool = False, vocoder: str = ""
+    corpus: str,
+    *,
+    smoke: bool = False,
+    real: bool = False,
+    pairs: bool = False,
+    codec: bool = False,
+    vocoder: str = "",
+    named: Sequence[str] = (),
 ) -> list[Stage]:
     """The stages of a recipe: commands, and what they read and leave behind.
 
@@ -36,6 +46,8 @@ def table(
         pairs: the evaluation items are the user's ({pairs}) instead of the corpus's own choice.
         codec: train the waveform codec too.
         vocoder: a trained vocoder's folder ({vocoder}), or griffin_lim, instead of one trained here.
+        named: which of NAMED_FILES the configuration names ({texts}, {card}, {voices}); the stage that reads them does
+            so as it reads its other inputs.
     """
     manifests, text = "{data}/manifests", "{data}/text"
     mel_vae, aligner, generator = "{exp}/mel_vae", "{exp}/aligner", "{exp}/generator"
@@ -71,6 +83,9 @@ def table(
     def final(part: str) -> str:
         return f"{part}/final"
 
+    def read_by(section: str) -> tuple[str, ...]:
+        return tuple(f"{{{name}}}" for name in named if NAMED_FILES[name] == section)
+
     vocoder_files = (wave_maker,) if vocoder else (final(wave_maker),)
     if vocoder == GRIFFIN_LIM:
         vocoder_files = ()
@@ -81,7 +96,7 @@ def table(
             name="prepare",
             home="data",
             commands=(Command(line=prepare, config="prepare"),),
-            inputs=sources,
+            inputs=(*sources, *read_by("prepare")),
             outputs=("{data}/audio", manifests, *vocabulary),
         ),
         Stage(
@@ -149,7 +164,7 @@ def table(
                 + (f" --vocoder {wave_maker}" if vocoder else ""),
                 "export",
             ),
-            inputs=(final(mel_vae), *vocoder_files, final(generator), score),
+            inputs=(final(mel_vae), *vocoder_files, final(generator), score, *read_by("export")),
             outputs=(model,),
         ),
     ]
@@ -182,6 +197,16 @@ def place(path: str, cwd: str) -> str:
         return ""
     full = Path(cwd) / Path(path).expanduser()
     return str(full.relative_to(ROOT)) if full.is_relative_to(ROOT) else str(full)
+
+
+def named_files(configs: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """What the configuration names of NAMED_FILES, as paths from the checkout's root.
+
+    Of a table of voices it is the folder, where its recordings and their notices lie too.
+    """
+    named = {name: configs[section].get(name) for name, section in NAMED_FILES.items()}
+    files = {name: Path(str(file)) for name, file in named.items() if file}
+    return {name: str(file.parent if name == "voices" else file) for name, file in files.items()}
 
 
 def build(options: argparse.Namespace) -> Runner:
@@ -218,6 +243,11 @@ def build(options: argparse.Namespace) -> Runner:
     configs = resolve(ROOT / recipe / "conf", SECTIONS, smoke=options.smoke, override=override)
     if options.corpus == "studio" and configs["prepare"].get("real_list") and not options.data:
         raise ConfigError("prepare.real_list names tables of --data DIR, which is not given.", code="CORPUS_MISSING")
+    own = resolve(ROOT / recipe / "conf", ["export"], smoke=options.smoke, override=None)["export"].get("card")
+    heard_more = options.corpus == "studio" and options.data and configs["export"].get("card") == own
+    if options.smoke or heard_more:  # a recipe's own card is true of its full size, and without recordings
+        configs["export"].pop("card", None)
+    named = named_files(configs)
     return Runner(
         root=ROOT,
         stages=table(
@@ -227,8 +257,9 @@ def build(options: argparse.Namespace) -> Runner:
             pairs=bool(options.pairs),
             codec=options.codec,
             vocoder=vocoder,
+            named=tuple(named),
         ),
-        fields=fields,
+        fields=fields | named,
         configs=configs,
         extra=extra_words(options, SECTIONS),
     )

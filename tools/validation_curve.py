@@ -5,25 +5,31 @@
 
 Each checkpoint of EXP/generator is taken with its averaged weights, and speaks the same pairs of unseen speakers with
 the same sampler and seeds, on one thread. Rows are appended to ``curve.jsonl`` (step, hours, WER over a closed
-vocabulary, similarity, own speaker first, duration error, mel L1 of copies) and drawn as ``curve.png``; a checkpoint
-that has a row is not spoken again. Pairs are drawn from the split dev (by choice of speakers in turn), or are those of
-the test split; without ``--lm`` the closed vocabulary is the items' own words, all alike likely.
+vocabulary, leaks, similarity, own voice first, duration error, mel L1 of copies) and drawn as ``curve.png``; a
+checkpoint that has a row is not spoken again. Pairs are drawn from the split dev (by choice of speakers in turn), or
+are those of the test split; without ``--lm`` the closed vocabulary is the items' own words, all alike likely. A closed
+vocabulary hears of a prompt only what it shares with the texts: leaks are those that show there.
+
+The sampler is that of ``--sampler_config``, a recipe's ``conf/synthesize.yaml`` (left out: EXP/conf/synthesize.yaml,
+and where that is not there, the sampler's own defaults), at ``--steps``. One folder holds the curve of one training
+over one Mel-VAE; a vocoder that became another one meanwhile is told, and stands in its rows.
 """
 
 import argparse
-import json
 import random
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resgen_tts.common.errors import CheckpointError, DataError, ResGenError
 
-SAMPLER = ("top_p=0.5", "temperature=0", "guidance=1.5")  # what the recipes speak with
+if TYPE_CHECKING:
+    from resgen_tts.evaluation.validation_curve import Curve
+
 TARGET_SECONDS = (1.5, 9.0)
 PROMPT_SECONDS = (2.5, 10.0)
 PATIENCE = 3  # looks at a checkpoint that cannot be read before it is given up
@@ -62,38 +68,6 @@ def choose_dev_pairs(cuts: Sequence[Any], num_items: int, seed: int, is_known: C
     return [pairs[name][turn] for turn in range(rounds) for name in speakers if turn < len(pairs[name])][:num_items]
 
 
-class Curve:
-    """A folder with the rows that were measured."""
-
-    def __init__(self, output: Path, settings: dict[str, Any]):
-        from resgen_tts.common.run_dir import read_json, read_jsonl, write_json
-
-        self.output, self.file = output, output / "curve.jsonl"
-        kept = output / "settings.json"
-        if kept.is_file() and read_json(kept) != json.loads(json.dumps(settings)):
-            raise DataError(
-                f"{output} holds a curve of other items or another sampler.",
-                code="STALE_OUTPUT",
-                hint="Write to another folder, or remove it.",
-            )
-        write_json(kept, settings)
-        self.rows: list[dict[str, Any]] = read_jsonl(self.file) if self.file.is_file() else []
-
-    @property
-    def steps(self) -> set[int]:
-        """Those that have a row."""
-        return {row["step"] for row in self.rows}
-
-    def add(self, row: dict[str, Any], title: str) -> None:
-        """Append a row and draw all of them."""
-        from resgen_tts.evaluation.validation_curve import draw_validation_curve
-
-        with open(self.file, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        self.rows.append(row)
-        draw_validation_curve(self.output / "curve.png", self.rows, title)
-
-
 def averaged(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Weights of a checkpoint, averaged where averages are kept, and its configuration.
 
@@ -116,7 +90,6 @@ class Judge:
     def __init__(self, options: argparse.Namespace):
         from resgen_tts.apps.sampler_words import changed
         from resgen_tts.apps.synthesize import Manner
-        from resgen_tts.core.sampler_config import SamplerConfig
         from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
         from resgen_tts.evaluation.remembered import RememberingEncoder, RememberingRecognizer
         from resgen_tts.evaluation.resemblyzer_speaker import Resemblyzer
@@ -124,7 +97,8 @@ class Judge:
         self.exp, self.output, self.seed = options.exp, options.output, options.seed
         self.mel_vae = options.mel_vae or options.exp / "mel_vae"
         self.vocoder = options.vocoder or options.exp / "vocoder"
-        self.manner = Manner(sampler=changed(SamplerConfig(), [*SAMPLER, f"steps={options.steps}", *options.sampler]))
+        base = configured_sampler(options.sampler_config, options.exp / "conf" / "synthesize.yaml")
+        self.manner = Manner(sampler=changed(base, [f"steps={options.steps}", *options.sampler]))
         self.tasks = self._tasks(options)
         self.lm = options.lm or self._own_vocabulary()
         self.recognizer = RememberingRecognizer(PocketSphinx(self.lm))
@@ -141,6 +115,24 @@ class Judge:
             "seed": self.seed,
             "words": sha256_file(self.lm / "words.txt"),
             "model": sha256_file(self.lm / "vocabulary.arpa"),
+            "mel_vae": sha256_file(self._weights(self.mel_vae)),
+        }
+
+    def facts(self) -> dict[str, str | None]:
+        """What tells one training from another, and the vocoder, which may still be trained: beginnings of hashes."""
+        import hashlib
+
+        from resgen_tts.common.run_dir import sha256_file
+
+        log, weights = self.exp / "generator" / "metrics.jsonl", self._weights(self.vocoder)
+        training = None
+        if log.is_file():
+            with open(log, "rb") as file:
+                first = file.readline()  # times and losses: no other training begins so
+            training = hashlib.sha256(first).hexdigest()[:12] if first.endswith(b"\n") else None
+        return {
+            "training": training,
+            "vocoder": sha256_file(weights)[:12] if weights.is_file() else str(self.vocoder),
         }
 
     def measure(self, checkpoint: Path, step: int) -> dict[str, Any]:
@@ -152,8 +144,9 @@ class Judge:
         from resgen_tts.evaluation.scores import score_folder
         from resgen_tts.evaluation.validation_curve import curve_row, training_hours, validation_loss
 
+        facts = self.facts()  # before the vocoder is read: should it change meanwhile, the next row tells
         weights, config = averaged(checkpoint)
-        folder = self.output / checkpoint.name
+        folder = self.output / f"step-{step:08d}"
         shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped, perhaps with other weights
         with tempfile.TemporaryDirectory(prefix="resgen-curve-") as scratch:
             save_model(Path(scratch) / "generator", weights, config, step=step)
@@ -168,6 +161,7 @@ class Judge:
             **curve_row(report),
             "failed": len(failed),
             "validation_loss": validation_loss(metrics, step),
+            **facts,
             **self._copies(system),
         }
         for kind in ("recording", "prompt"):  # the same at every step
@@ -241,24 +235,66 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201
 
 
-def look(judge: Judge, curve: Curve, every: int, misses: dict[str, int]) -> int:
-    """Measure the checkpoints that have no row yet, the oldest first; returns how many got one."""
+def configured_sampler(given: Path | None, usual: Path) -> Any:
+    """The sampler of a recipe's configuration.
+
+    Args:
+        given: by the user; it must be there.
+        usual: read in its absence, where it is there.
+    Raises:
+        DataError: FILE_MISSING.
+        ConfigError: a setting is unknown, or its value makes no sense.
+    """
+    import yaml
+
+    from resgen_tts.common.config import from_plain
+    from resgen_tts.core.sampler_config import SamplerConfig
+
+    if given is not None and not given.is_file():
+        raise DataError(f"{given} does not exist.", code="FILE_MISSING")
+    path = given or usual
+    if not path.is_file():
+        say(f"no {path}: the sampler's own defaults; --sampler_config FILE names a recipe's")
+        return SamplerConfig()
+    return from_plain(SamplerConfig, (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("sampler", {}))
+
+
+def last_step(exp: Path) -> int | None:
+    """The step that a training ended with; None while it goes on."""
+    from resgen_tts.common.run_dir import read_json
+
+    manifest = exp / "generator" / "final" / "manifest.json"
+    last = read_json(manifest).get("step") if manifest.is_file() else None
+    reached = [step for step, _ in checkpoints(exp)]
+    return None if last is None or last < max(reached, default=0) else last  # an older end, of a run that was continued
+
+
+def checkpoints(exp: Path) -> list[tuple[int, Path]]:
+    """Steps and folders that are there now, the oldest first: the trainer keeps only the newest ones."""
     from resgen_tts.engine.checkpoint import checkpoint_folders
 
+    found = checkpoint_folders(exp / "generator" / "checkpoints")
+    return sorted((int(folder.name.split("-")[1]), folder) for folder in found)
+
+
+def waiting(exp: Path, measured: Collection[int], every: int, misses: dict[str, int]) -> list[tuple[int, Path]]:
+    """What is to be measured: each step that is a multiple of ``every``, and the last one of a training that ended,
+    by its checkpoint, or by the final weights where that is gone or cannot be read."""
+    last = last_step(exp)
+    found = [(step, folder) for step, folder in checkpoints(exp) if step % every == 0 or step == last]
+    if last is not None:
+        found.append((last, exp / "generator" / "final"))
+    return [(step, one) for step, one in found if step not in measured and misses.get(one.name, 0) < PATIENCE]
+
+
+def look(judge: Judge, curve: "Curve", every: int, misses: dict[str, int]) -> int:
+    """Measure the checkpoints that have no row yet, the oldest first; returns how many got one."""
     done = 0
-    root = judge.exp / "generator" / "checkpoints"
-    while True:
-        # Listed anew each time: the trainer keeps only the newest ones.
-        waiting = [
-            (int(folder.name.split("-")[1]), folder)
-            for folder in checkpoint_folders(root)
-            if misses.get(folder.name, 0) < PATIENCE
-        ]
-        waiting = sorted(pair for pair in waiting if pair[0] not in curve.steps and pair[0] % every == 0)
-        if not waiting:
-            return done
-        step, folder = waiting[0]
+    while left := waiting(judge.exp, curve.steps, every, misses):
+        step, folder = left[0]
         started = time.perf_counter()
+        for note in curve.admit(judge.facts()):
+            say(f"step {step}: {note}")
         try:
             row = judge.measure(folder, step)
         except CheckpointError as error:
@@ -272,19 +308,16 @@ def look(judge: Judge, curve: Curve, every: int, misses: dict[str, int]) -> int:
             f"step {step}, {hours}: WER {100 * row['wer']:.1f} % (copies {100 * row['copy_wer']:.1f} %, "
             f"recordings {100 * row['recording_wer']:.1f} %), "
             f"similarity {row['similarity_own']:.3f} own {row['similarity_others']:.3f} others, own first "
-            f"{100 * row['own_first']:.0f} %, length off {100 * row['duration_error']:.1f} %, copies' mel L1 "
+            f"{100 * row['own_first']:.0f} % (before any other prompt {100 * row['own_prompt_first']:.0f} %), leak "
+            f"{100 * row['leak']:.0f} %, length off {100 * row['duration_error']:.1f} %, copies' mel L1 "
             f"{row['copy_mel_l1']:.3f}; measured in {time.perf_counter() - started:.0f} s"
         )
+    return done
 
 
-def is_finished(exp: Path, curve: Curve) -> bool:
-    """Whether the training has ended and its last checkpoint has a row."""
-    from resgen_tts.common.run_dir import read_json
-    from resgen_tts.engine.checkpoint import checkpoint_folders
-
-    final = exp / "generator" / "final" / "manifest.json"
-    steps = [int(folder.name.split("-")[1]) for folder in checkpoint_folders(exp / "generator" / "checkpoints")]
-    return final.is_file() and bool(steps) and read_json(final).get("step") == max(steps) and max(steps) in curve.steps
+def is_finished(exp: Path, measured: Collection[int], every: int, misses: dict[str, int]) -> bool:
+    """Whether the training has ended, and everything has a row or was given up."""
+    return last_step(exp) is not None and not waiting(exp, measured, every, misses)
 
 
 def main() -> int:
@@ -297,8 +330,9 @@ def main() -> int:
     parser.add_argument("--mel_vae", type=Path, help="in place of EXP/mel_vae")
     parser.add_argument("--vocoder", type=Path, help="in place of EXP/vocoder; griffin_lim where none is trained yet")
     parser.add_argument("--steps", type=int, default=16, help="of the sampler")
-    parser.add_argument("--sampler", nargs="*", default=[], metavar="NAME=VALUE", help=f"over {' '.join(SAMPLER)}")
-    parser.add_argument("--every", type=int, default=1, help="only checkpoints whose step is a multiple of this")
+    parser.add_argument("--sampler", nargs="*", default=[], metavar="NAME=VALUE", help="over the configured one")
+    parser.add_argument("--sampler_config", type=Path, help="synthesize.yaml; left out: EXP/conf/synthesize.yaml")
+    parser.add_argument("--every", type=int, default=1, help="only steps that are a multiple of this, and the last")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--watch", action="store_true", help="wait for further checkpoints")
@@ -306,6 +340,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     import torch
+
+    from resgen_tts.evaluation.validation_curve import Curve
 
     torch.set_num_threads(options.threads)
     try:
@@ -316,10 +352,12 @@ def main() -> int:
         misses: dict[str, int] = {}
         while True:
             done = look(judge, curve, max(1, options.every), misses)
-            if not options.watch or is_finished(options.exp, curve):
+            if not options.watch or is_finished(options.exp, curve.steps, max(1, options.every), misses):
                 break
             if not done:
                 time.sleep(options.poll_seconds)
+        if (last := last_step(options.exp)) is not None and last not in curve.steps:
+            say(f"the last step, {last}, has no row: its weights cannot be read")
         say(f"{options.output / 'curve.png'}: {len(curve.rows)} checkpoints")
     except ResGenError as error:
         print(error, file=sys.stderr)  # noqa: T201

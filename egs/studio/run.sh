@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The corpus and the model in the box: ten hours of made speech, an open vocabulary, hundreds of speakers.
+# The corpus and the model in the box: 7.85 hours of made speech (13.1 with the real speech of conf/with_real.yaml), an
+# open vocabulary, hundreds of speakers.
 #   bash egs/studio/run.sh [--data DIR --config FILE] [--smoke] [--stage N] [--list-stages] [--help] ...
 set -euo pipefail
 trap 'echo "egs/studio/run.sh: line $LINENO failed" >&2' ERR

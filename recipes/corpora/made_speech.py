@@ -2,10 +2,13 @@
 
 import functools
 import hashlib
+import json
+import logging
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -33,6 +36,17 @@ class Clip:
     base: BaseVoice
     transform: Transform
     text: str
+
+
+class MadeSpeaker(Protocol):
+    """A base voice and what WORLD turns it into, under a name."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def base(self) -> BaseVoice: ...
+    @property
+    def transform(self) -> Transform: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,3 +155,34 @@ def utterance_of(clip: Clip, num_samples: int) -> Utterance:
         num_samples=num_samples,
         sample_rate=SAMPLE_RATE,
     )
+
+
+def making_facts(
+    speakers: Iterable[MadeSpeaker],
+    parts: Sequence[Mapping[str, Mapping[str, float]]],
+    measured: Mapping[str, Any],
+    identified: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the report of a made corpus says of every one: what the checks found, who spoke, and the work that it was.
+
+    Args:
+        parts: what `run_job` returned of each job.
+        measured: word errors by base voice.
+        identified: whether the speakers of test are told apart.
+    """
+    return {
+        "voices": measured,
+        "speaker_identification": identified,
+        "speakers": {speaker.name: {"voice": speaker.base.key, **asdict(speaker.transform)} for speaker in speakers},
+        "work_seconds": {
+            kind: round(sum(made["seconds"][kind] for made in parts), 2)
+            for kind in ("speak", "analyse", "render", "write")
+        },
+    }
+
+
+def log_checks(log: logging.Logger, measured: Mapping[str, Any], identified: Mapping[str, Any]) -> None:
+    """Say what the checks found, if there were any."""
+    if measured:
+        log.info("word errors: %s", json.dumps({key: voice["wer"] for key, voice in measured.items()}))
+        log.info("speakers of test told apart: %s", json.dumps(identified))

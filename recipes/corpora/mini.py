@@ -8,17 +8,24 @@ each reading into several speakers (`mini_speakers`). Test speakers and test sen
 
 import functools
 import hashlib
-import json
 import logging
 import random
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.corpora.made_checks import listen, sample_of_voices, unrecognized
-from recipes.corpora.made_speech import RECIPE_VERSION, Clip, jobs_of, run_job, utterance_of
+from recipes.corpora.made_speech import (
+    RECIPE_VERSION,
+    Clip,
+    jobs_of,
+    log_checks,
+    making_facts,
+    run_job,
+    utterance_of,
+)
 from recipes.corpora.manifests import (
     Skipped,
     Utterance,
@@ -164,22 +171,14 @@ def make(output: Path, *, seed: int, num_jobs: int, smoke: bool = False, measure
         seed=seed,
         vocabulary=len(vocabulary()),
         substitution=substitution,
-        voices=measured,
         dropped_voices=dropped,
-        speaker_identification=identified,
-        speakers={speaker.name: {"voice": speaker.base.key, **asdict(speaker.transform)} for speaker in speakers},
-        work_seconds={
-            part: round(sum(made["seconds"][part] for made in parts), 2)
-            for part in ("speak", "analyse", "render", "write")
-        },
+        **making_facts(speakers, parts, measured, identified),
         wall_seconds={"clips": round(spoken_at - began, 2), "checks": round(done - spoken_at, 2)},
     )
     forget_work(output)
     total = sum(utterance.seconds for utterances in splits.values() for utterance in utterances)
     log.info("%s: %d clips, %.1f min of speech in %.0f s", output, len(clips) - len(skipped), total / 60, done - began)
-    if measured:
-        log.info("word errors: %s", json.dumps({key: voice["wer"] for key, voice in measured.items()}))
-        log.info("speakers of test told apart: %s", json.dumps(identified))
+    log_checks(log, measured, identified)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,7 +9,6 @@ go to training and, with speakers of their own, to dev.
 
 import functools
 import hashlib
-import json
 import logging
 import random
 import sys
@@ -20,13 +19,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from recipes.corpora.made_checks import listen, sample_of_voices, unrecognized
-from recipes.corpora.made_speech import RECIPE_VERSION, SAMPLE_RATE, Clip, jobs_of, run_job, utterance_of
+from recipes.corpora.made_speech import (
+    RECIPE_VERSION,
+    SAMPLE_RATE,
+    Clip,
+    jobs_of,
+    log_checks,
+    making_facts,
+    run_job,
+    utterance_of,
+)
 from recipes.corpora.manifests import Pair, Skipped, Utterance, write_manifests, write_pairs, write_report
 from recipes.corpora.parallel import in_parallel
 from recipes.corpora.resume import forget_work, is_complete
 from recipes.corpora.studio_real import Intake, identity, take_in_real
 from recipes.corpora.studio_speakers import StudioSpeaker, cast
 from recipes.corpora.studio_texts import (
+    TESTED_COUNT,
     finished,
     hold_out,
     language_model,
@@ -41,6 +50,7 @@ from recipes.corpora.synthesizers import BaseVoice, espeak_voices, installed_voi
 from resgen_tts.common.errors import ConfigError, DataError, ResGenError, require
 from resgen_tts.common.run_dir import write_text
 
+LM_ABOUT = f"bigram of the training sentences and {TESTED_COUNT} times the test sentences\n"
 SECONDS_PER_READING = 2.512  # measured over the 11,250 clips of the full size
 HARD_VOICES = 4
 
@@ -51,7 +61,7 @@ log = logging.getLogger("recipes.corpora.studio")
 class Size:
     """How much is made."""
 
-    hours: float = 7.85  # of made training speech; with the real speech of egs/studio/conf/with_real.yaml 13.7
+    hours: float = 7.85  # of made training speech; with the real speech of egs/studio/conf/with_real.yaml 13.1
     train_speakers: int = 420
     dev_speakers: int = 10
     test_speakers: int = 10
@@ -266,6 +276,7 @@ def make(
         write_text(output / "LICENSE.wordnet", wordnet_licence())
     write_text(output / "lm" / "words.txt", "\n".join(sorted(planned.words)) + "\n")
     write_text(output / "lm" / "vocabulary.arpa", language_model(planned.test_sentences, planned.model_sentences))
+    write_text(output / "lm" / "about.txt", LM_ABOUT)
     intake = take_in_real(real, real_list, output, sample_rate=SAMPLE_RATE, num_jobs=num_jobs) if real else Intake()
     refuse_taken_names(planned.clips, intake)
     for item in intake.skipped:
@@ -307,15 +318,9 @@ def make(
         sentences_from=str(texts) if texts else "WordNet 3.0, Princeton University",
         vocabulary=len(planned.words),
         substitution=substitution,
-        voices=measured,
-        speaker_identification=identified,
         made_train_hours=round(made_seconds / 3600, 3),
         real=intake.report,
-        speakers={speaker.name: {"voice": speaker.base.key, **asdict(speaker.transform)} for speaker in speakers},
-        work_seconds={
-            part: round(sum(made["seconds"][part] for made in parts), 2)
-            for part in ("speak", "analyse", "render", "write")
-        },
+        **making_facts(speakers, parts, measured, identified),
         wall_seconds={
             "clips": round(spoken_at - began, 2),
             "checks": round(time.perf_counter() - spoken_at, 2),
@@ -323,8 +328,7 @@ def make(
     )
     forget_work(output)
     log.info("%s: %.2f h made, %.0f s", output, made_seconds / 3600, time.perf_counter() - began)
-    log.info("word errors: %s", json.dumps({key: voice["wer"] for key, voice in measured.items()}))
-    log.info("speakers of test told apart: %s", json.dumps(identified))
+    log_checks(log, measured, identified)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

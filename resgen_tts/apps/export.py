@@ -1,11 +1,12 @@
 """The stage ``export``: one folder with everything that speaking needs."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Literal
 
 from resgen_tts.apps.bundled import MODEL_FACTS, VOICES
-from resgen_tts.apps.export_voices import export_voices, read_voice_table
+from resgen_tts.apps.export_voices import NOTICES, copy_notices, export_voices, read_voice_table
 from resgen_tts.apps.half_precision import save_halved
 from resgen_tts.apps.parts import final_folder
 from resgen_tts.apps.pretrained import GRIFFIN_LIM, PARTS, load_exported
@@ -16,6 +17,7 @@ from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.engine.checkpoint import MODEL, load_model, load_tensors
 
 CARD = "README.md"
+PLACEHOLDER = re.compile(r"\{\{.*?\}\}", re.DOTALL)  # what is still to be written in a card: {{KNOWN_FAILURES}}
 
 
 def export(
@@ -39,15 +41,18 @@ def export(
         precision: full copies the parts, which can also be trained on; half writes float16 weights and leaves out what
             only training needs.
         voices: table of recordings that become the model's own voices, the first one its default; tab-separated, with
-            the columns name, file (relative to the table), text, source, licence, about.
-        card: Markdown of what else the card shall say: data, licences, attribution, known failures.
+            the columns name, file (relative to the table), text, source, licence, about. A LICENSES.md beside it, with
+            the notices that must go with the recordings, goes with the voices.
+        card: Markdown of what else the card shall say: data, licences, attribution, known failures; no {{placeholder}}
+            may be left in it.
     Raises:
         CheckpointError: a part is broken; EXPORT_OVERFLOW, a weight is too large for half precision.
-        DataError: FILE_MISSING; VOICE_TABLE, the table of voices is none.
+        DataError: FILE_MISSING; VOICE_TABLE, the table of voices is none; CARD_UNFILLED, a placeholder is left.
     """
     name = name or Path(output).name
     recordings = read_voice_table(voices) if voices is not None else []
     about, measured = (_text_of(file) for file in (card, report))
+    _check_filled(card, about)
     with staged_folder(output) as folder:
         for part in PARTS:
             chosen = vocoder if part == "vocoder" else None
@@ -65,9 +70,10 @@ def export(
         write_json(folder / MODEL_FACTS, facts)
         load_exported(folder)  # what was written must load
         made = export_voices(folder, recordings) if recordings else []
+        notices = copy_notices(voices, folder) if voices is not None else False
         sizes = _sizes(folder)
         write_json(folder / MODEL_FACTS, facts | {"sizes": sizes, "voices": [voice["name"] for voice in made]})
-        write_text(folder / CARD, _card(facts, sizes, made, about, measured or "No report was given.\n"))
+        write_text(folder / CARD, _card(facts, sizes, made, notices, about, measured or "No report was given.\n"))
     for what, size in sizes.items():
         print(f"export: {what}: {_said(size)}")
     print(f"export: {output}")
@@ -102,7 +108,7 @@ def _said(size: dict[str, int]) -> str:
     return f"{size['parameters'] / 1e6:.2f} M values, {size['bytes'] / 1e6:.2f} MB"
 
 
-def _card(facts: dict, sizes: dict, voices: list[dict], about: str, measured: str) -> str:
+def _card(facts: dict, sizes: dict, voices: list[dict], notices: bool, about: str, measured: str) -> str:
     """The model's README: what it is, its sizes, its voices, what its maker says of it, its figures."""
     rows = [f"| {what} | {' | '.join(_said(size).split(', '))} |" for what, size in sizes.items()]
     if "vocoder" not in sizes:
@@ -120,6 +126,7 @@ def _card(facts: dict, sizes: dict, voices: list[dict], about: str, measured: st
         table = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
         table += [f"| {' | '.join(str(voice[name]).replace('|', '/') for name in columns)} |" for voice in voices]
         said += ["## Voices", "The first one speaks where none is asked for.", "\n".join(table)]
+        said += [f"The notices of these recordings: [{VOICES}/{NOTICES}]({VOICES}/{NOTICES})."] if notices else []
     said += [about.strip()] if about else []
     return "\n\n".join([*said, "## Measured", measured])
 
@@ -130,6 +137,16 @@ def _text_of(file: Path | None) -> str:
     if not Path(file).is_file():
         raise DataError(f"{file} does not exist.", code="FILE_MISSING")
     return Path(file).read_text(encoding="utf-8")
+
+
+def _check_filled(card: Path | None, text: str) -> None:
+    """Raise where a card still waits for something to be written."""
+    if left := list(dict.fromkeys(PLACEHOLDER.findall(text))):
+        raise DataError(
+            f"{card} is not finished: {', '.join(left)}.",
+            code="CARD_UNFILLED",
+            hint="Write what belongs there, or take the place out.",
+        )
 
 
 def _scored_sampler(exp: Path) -> dict:

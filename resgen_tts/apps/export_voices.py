@@ -1,6 +1,7 @@
 """Voices that come with a model: made from recordings that a table lists, when the model is exported."""
 
 import csv
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from resgen_tts.common.run_dir import write_json
 from resgen_tts.speech.voice_facts import SUFFIX, check_name
 
 COLUMNS = ("name", "file", "text", "source", "licence", "about")
+NOTICES = "LICENSES.md"  # beside a table of voices: what must go with its recordings
 FIRST_LINE = 2  # of a table, behind the names of its columns
 
 
@@ -103,6 +105,14 @@ def export_voices(folder: Path, recordings: list[VoiceRecording]) -> list[dict]:
         rows.append({"name": one.name, "text": voice.original_text, "seconds": float(voice.facts["seconds"]), **facts})
     write_json(folder / VOICES / VOICES_TABLE, rows)
     return rows
+
+
+def copy_notices(table: Path, folder: Path) -> bool:
+    """Put the notices that lie beside a table of voices into an exported model; False where there are none."""
+    notices = Path(table).parent / NOTICES
+    if notices.is_file():
+        shutil.copyfile(notices, folder / VOICES / NOTICES)
+    return notices.is_file()
 
 
 def _refused(where: str, why: str) -> DataError:

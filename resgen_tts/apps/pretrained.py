@@ -110,13 +110,21 @@ def load_exported(folder: Path, lexicon: Path | None = None) -> Synthesizer:
     Raises:
         CheckpointError: MODEL_MISSING where the folder or one of its parts is not there.
     """
+    return load_system(**exported_parts(folder), lexicon=lexicon)
+
+
+def exported_parts(folder: Path) -> dict[str, Path]:
+    """Folders of the parts of an exported model, as `load_system` takes them.
+
+    Raises:
+        CheckpointError: MODEL_MISSING where the folder or one of its parts is not there.
+    """
     folder = Path(folder)
     plain = (folder / MODEL_FACTS).is_file() and read_model_facts(folder).get("vocoder") == GRIFFIN_LIM
     missing = [part for part in PARTS if not (folder / part).is_dir() and not (plain and part == "vocoder")]
     if missing:
         raise no_model(folder, f"{', '.join(missing)} missing")
-    vocoder = Path(GRIFFIN_LIM) if plain else folder / "vocoder"
-    return load_system(folder / "mel_vae", vocoder, folder / "generator", lexicon)
+    return {part: Path(GRIFFIN_LIM) if plain and part == "vocoder" else folder / part for part in PARTS}
 
 
 def inventory_of(config: dict[str, Any]) -> Inventory:

@@ -52,7 +52,7 @@ def synthesize_list(
     data: Path | None = None,
     pairs: str = PAIRS,
     item_list: Path | None = None,
-    model: Path | None = None,
+    model: str | None = None,
     mel_vae: Path | None = None,
     vocoder: Path | None = None,
     generator: Path | None = None,
@@ -73,7 +73,7 @@ def synthesize_list(
         data: folder with manifests and text, whose pairs are spoken.
         pairs: table of the pairs, inside ``data``.
         item_list: in place of ``data``, a table of items without a recording (see ``tools/cross_items.py``).
-        model: an exported model, in place of its three parts.
+        model: an exported model's folder, or the name of a bundled one, in place of its three parts.
         mel_vae: trained Mel-VAE.
         vocoder: trained vocoder, or griffin_lim.
         generator: trained generator.
@@ -110,6 +110,7 @@ def synthesize_list(
             "command": shlex.join(["resgen-tts", *sys.argv[1:]]),
             "commit": commit_hash(),
             "hardware": hardware_line(),
+            "threads": _threads_with(output / "run.json", torch.get_num_threads()),
             **settings,
         },
     )
@@ -234,7 +235,7 @@ def model_facts(system: "Synthesizer", parts: Mapping[str, Path]) -> dict[str, d
 
 
 def _parts(
-    model: Path | None, mel_vae: Path | None, vocoder: Path | None, generator: Path | None
+    model: str | None, mel_vae: Path | None, vocoder: Path | None, generator: Path | None
 ) -> tuple[dict[str, Path], SamplerConfig]:
     """Folders of the three parts, and the sampler that goes with them."""
     given = {"mel_vae": mel_vae, "generator": generator, "vocoder": vocoder}
@@ -248,22 +249,19 @@ def _parts(
     return model_parts(model)
 
 
-def model_parts(model: Path) -> tuple[dict[str, Path], SamplerConfig]:
-    """Folders of the parts of an exported model, and its sampler.
+def model_parts(model: Path | str) -> tuple[dict[str, Path], SamplerConfig]:
+    """Folders of the parts of an exported model, which may be a bundled one's name, and its sampler.
 
     Raises:
-        DataError: FILE_MISSING, the folder is not an exported model.
+        CheckpointError: MODEL_MISSING, there is no such model.
     """
-    from resgen_tts.apps.pretrained import GRIFFIN_LIM
+    from resgen_tts.apps.bundled import asset_mended, model_folder, read_model_facts
+    from resgen_tts.apps.pretrained import exported_parts
     from resgen_tts.common.config import from_plain
-    from resgen_tts.common.run_dir import read_json
 
-    model = Path(model)
-    card = read_json(model / "model.json")
-    parts = {name: model / name for name in ("mel_vae", "generator", "vocoder")}
-    if card.get("vocoder") == GRIFFIN_LIM:
-        parts["vocoder"] = Path(GRIFFIN_LIM)
-    return parts, from_plain(SamplerConfig, card["sampler"])
+    folder = model_folder(model)
+    with asset_mended(folder):
+        return exported_parts(folder), from_plain(SamplerConfig, read_model_facts(folder)["sampler"])
 
 
 def _plain(manner: Manner) -> dict[str, dict[str, Any]]:
@@ -313,6 +311,12 @@ def _speak(
         "seed": seed,
         "warnings": warnings,
     }
+
+
+def _threads_with(run: Path, now: int) -> list[int]:
+    """Every number of threads that items of a folder were made with: one that was stopped may go on with others."""
+    before = json.loads(run.read_text(encoding="utf-8")).get("threads", []) if run.is_file() else []
+    return sorted({*before, now})
 
 
 def _refuse_other_settings(path: Path, settings: dict) -> None:

@@ -79,7 +79,7 @@ def find_voice(name: str, folder: Path | None = None, *, own: Iterable[str] = ()
         raise DataError(
             f"there is no voice {name}{told} {saved}.",
             code="VOICE_UNKNOWN",
-            hint=f"Save one with: resgen-tts voice save {name} --model DIR --ref-audio FILE",
+            hint=f"Save one with: resgen-tts voice save {name} --ref-audio FILE",
         )
     return path
 

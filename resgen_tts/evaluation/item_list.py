@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resgen_tts.common.errors import ConfigError, DataError
-from resgen_tts.common.run_dir import write_text
+from resgen_tts.common.run_dir import sha256_file, write_text
 from resgen_tts.evaluation.protocols import EvaluationItem
 
 COLUMNS = ("audio", "text", "target")
@@ -36,8 +36,11 @@ class Prompt:
 
     @property
     def id(self) -> str:
-        """A plain name: the file's own, and enough of its path's hash that two files have two names."""
-        return f"{self.stem}-{hashlib.sha256(os.fsencode(self.audio.resolve())).hexdigest()[:6]}"
+        """A plain name, the same on every machine: the file's own, and enough of its bytes' hash that two recordings
+        have two names."""
+        if self.audio.is_file():
+            return f"{self.stem}-{sha256_file(self.audio)[:6]}"
+        return f"{self.stem}-{hashlib.sha256(os.fsencode(self.audio.resolve())).hexdigest()[:6]}"  # fails when read
 
     @property
     def stem(self) -> str:

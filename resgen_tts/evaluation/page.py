@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from resgen_tts.evaluation.report import embedded_note, facts, table_rows
-from resgen_tts.evaluation.robustness import Robustness
 from resgen_tts.evaluation.scores import ItemScore, OutputScore, ScoreReport, worst_first
 from resgen_tts.evaluation.text_error import AlignedPiece
 
@@ -114,7 +113,7 @@ def _output_row(name: str, output: OutputScore, synth: Path, page: Path) -> str:
     cells = [
         _player(synth / output.wave, page),
         _heard(output),
-        _wrong_words(output.robustness),
+        _wrong_words(output),
         f"{100 * words.rate:.0f} % ({words.errors} of {words.reference_size})",
         f"{voice.own:.2f}",
         f"{voice.nearest_other:.2f} ({html.escape(voice.nearest_other_speaker)})",
@@ -132,8 +131,9 @@ def _heard(output: OutputScore) -> str:
     )
 
 
-def _wrong_words(found: Robustness) -> str:
-    kinds = {"leak": found.leaked, "skip": found.skipped, "repeat": found.repeated}
+def _wrong_words(output: OutputScore) -> str:
+    found = output.robustness
+    kinds = {"leak": (output.second or output).robustness.leaked, "skip": found.skipped, "repeat": found.repeated}
     return "<br>".join(
         f"<small>{kind}:</small> {html.escape(words)}" for kind, entries in kinds.items() for words in entries
     )

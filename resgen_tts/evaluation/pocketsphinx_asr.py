@@ -26,6 +26,7 @@ from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave
 PADDING_SECONDS = 0.2  # silence on each side; 0 to 0.5 s differ by less than one word in a hundred
 MODEL_FILE = "vocabulary.arpa"
 WORDS_FILE = "words.txt"
+ABOUT_FILE = "about.txt"  # may be there: one line on what the language model was counted on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +36,11 @@ class ClosedVocabulary:
     arpa: Path
     words: tuple[str, ...]
     dictionary: str  # text in the form of the CMU dictionary
+    about: str = ""  # what the language model was counted on
 
     @classmethod
     def load(cls, folder: Path) -> "ClosedVocabulary":
-        """Read ``vocabulary.arpa`` and ``words.txt`` (one word a line) from a folder.
+        """Read ``vocabulary.arpa`` and ``words.txt`` (one word a line) from a folder, and ``about.txt`` if it is there.
 
         Raises:
             DataError: a file is missing, the list is empty, or words have no pronunciation in the bundled dictionary
@@ -66,7 +68,13 @@ class ClosedVocabulary:
                 code="LM_UNKNOWN_WORDS",
                 hint="Use other words (lower case, spelled as in the CMU dictionary).",
             )
-        return cls(arpa=arpa, words=words, dictionary="".join(line for word in words for line in pronunciations[word]))
+        about = folder / ABOUT_FILE
+        return cls(
+            arpa=arpa,
+            words=words,
+            dictionary="".join(line for word in words for line in pronunciations[word]),
+            about=" ".join(about.read_text(encoding="utf-8").split()) if about.is_file() else "",
+        )
 
 
 def bundled_pronunciations(words: Sequence[str]) -> dict[str, list[str]]:
@@ -87,7 +95,7 @@ def write_uniform_vocabulary(folder: Path, words: Iterable[str]) -> None:
     It knows nothing of the sentences that were said, so it cannot guess a word from its neighbours.
 
     Args:
-        folder: gets ``vocabulary.arpa`` and ``words.txt``.
+        folder: gets ``vocabulary.arpa``, ``words.txt`` and ``about.txt``.
         words: lower case, all of them in the bundled dictionary.
     Raises:
         DataError: LM_UNKNOWN_WORDS.
@@ -98,6 +106,7 @@ def write_uniform_vocabulary(folder: Path, words: Iterable[str]) -> None:
     lines = ["\\data\\", f"ngram 1={len(grams)}", "", "\\1-grams:", *grams, "", "\\end\\", ""]
     write_text(folder / MODEL_FILE, "\n".join(lines))
     write_text(folder / WORDS_FILE, "\n".join(listed) + "\n")
+    write_text(folder / ABOUT_FILE, "every word alike likely everywhere\n")
     ClosedVocabulary.load(folder)
 
 
@@ -126,9 +135,10 @@ class PocketSphinx:
 
     @property
     def name(self) -> str:
-        kind = (
-            "open vocabulary" if self.vocabulary is None else f"closed vocabulary of {len(self.vocabulary.words)} words"
-        )
+        kind = "open vocabulary"
+        if self.vocabulary is not None:
+            kind = f"closed vocabulary of {len(self.vocabulary.words)} words"
+            kind += f" ({self.vocabulary.about})" if self.vocabulary.about else ""
         return f"pocketsphinx {importlib.metadata.version('pocketsphinx')}, {kind}"
 
     def transcribe(self, paths: Sequence[Path]) -> list[str]:

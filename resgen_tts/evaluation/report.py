@@ -9,12 +9,15 @@ from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import write_text
 from resgen_tts.evaluation.robustness import LEAK_WORDS, SKIP_WORDS
 from resgen_tts.evaluation.scores import ScoreReport, SystemScore
+from resgen_tts.evaluation.speed import REAL_TIME_FACTOR, told_threads
 from resgen_tts.evaluation.statistics import Interval
 
 EMBEDDED_MARK = "†"
 LOG_HEADING = "## Results log"
 LOG_COLUMNS = ("date", "commit", "hardware", "command", "figures")
 NOT_MEASURED = "–"
+OWN_FIRST = "own speaker most similar, others by the mean of their prompts"
+OWN_PROMPT_FIRST = "own prompt more similar than any prompt of any other speaker"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,17 @@ def plain(interval: Interval | None) -> str:
     return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
+def leak_rate(system: SystemScore) -> Interval:
+    """Leaks as the second recogniser heard them, where there is one: a closed vocabulary of the texts' words cannot
+    hear the prompts'."""
+    return (system.second or system).robustness.leak
+
+
+def leak_hearer(report: ScoreReport) -> str:
+    """Which recogniser `leak_rate` is of."""
+    return report.second_recognizer or report.recognizer
+
+
 def table_rows(report: ScoreReport) -> list[tuple[str, ...]]:
     """Header and rows of the table, as text without markup: the one source of Markdown and HTML."""
     names = list(report.systems)
@@ -63,13 +77,13 @@ def table_rows(report: ScoreReport) -> list[tuple[str, ...]]:
     again = [system.second for system in systems]
     second_rows = []
     if report.second_recognizer is not None:
-        other = report.second_recognizer.rpartition(", ")[2]  # e.g. "open vocabulary"
+        other = _vocabulary(report.second_recognizer)
         second_rows = [
             row(f"WER ({report.second_recognizer}){mark}", [rate(one and one.wer) for one in again]),
             row(f"CER, {other}{mark}", [rate(one and one.cer) for one in again]),
             *(
                 row(f"{kind}s, {other}{mark}", [rate(one and getattr(one.robustness, kind)) for one in again])
-                for kind in ("leak", "skip", "repeat")
+                for kind in ("skip", "repeat")
             ),
         ]
     return [
@@ -77,8 +91,9 @@ def table_rows(report: ScoreReport) -> list[tuple[str, ...]]:
         row(f"WER ({words}){mark}", [percent(system.wer) for system in systems]),
         row(f"CER{mark}", [percent(system.cer) for system in systems]),
         row(
-            f"leaks: items with {LEAK_WORDS} words of the prompt that the text lacks{mark}",
-            [percent(system.robustness.leak) for system in systems],
+            f"leaks: items with {LEAK_WORDS} words of the prompt that the text lacks, heard by "
+            f"{leak_hearer(report)}{mark}",
+            [percent(leak_rate(system)) for system in systems],
         ),
         row(
             f"skips: items with {SKIP_WORDS} words of the text in a row missing{mark}",
@@ -94,16 +109,22 @@ def table_rows(report: ScoreReport) -> list[tuple[str, ...]]:
         row(f"similarity to own prompt's copy{mark}", [plain(system.similarity_own_copy) for system in systems]),
         row(f"similarity to other speakers{mark}", [plain(system.similarity_others) for system in systems]),
         row(
-            f"own speaker most similar (chance {100 / report.speakers:.0f} %){mark}",
+            f"{OWN_FIRST} (chance {100 / report.speakers:.0f} %){mark}",
             [percent(system.own_first) for system in systems],
         ),
+        row(f"the same, interval over speakers{mark}", [percent(system.own_first_over_speakers) for system in systems]),
         row(
             f"the same, averaged over speakers{mark}",
             [f"{100 * system.own_first_of_speakers:.1f} %" for system in systems],
         ),
+        row(f"{OWN_PROMPT_FIRST}{mark}", [percent(system.own_prompt_first) for system in systems]),
+        row(
+            f"the same, interval over speakers{mark}",
+            [percent(system.own_prompt_first_over_speakers) for system in systems],
+        ),
         row("length over the recording's", [plain(system.length_ratio) for system in systems]),
         row("log-mel L1 to the recording", [plain(system.mel_l1) for system in systems]),
-        row("real-time factor", [factor(system) for system in systems]),
+        row(f"real-time factor, {told_threads(report.run)}", [factor(system) for system in systems]),
         row("silent outputs", [str(system.silent) for system in systems]),
     ]
 
@@ -128,20 +149,21 @@ def facts(report: ScoreReport) -> list[tuple[str, str]]:
         ("synthesis command", _shown(run.get("command"))),
         ("synthesis commit", _shown(run.get("commit"))),
         ("synthesis seed", _shown(run.get("seed"))),
-        ("synthesis hardware", _shown(run.get("hardware"))),
+        ("synthesis hardware", f"{_shown(run.get('hardware'))}; {told_threads(run)}"),
+        ("real-time factor", REAL_TIME_FACTOR),
         ("scoring command", _shown(scoring.get("command"))),
         ("scoring commit", _shown(scoring.get("commit"))),
         ("scoring seed", str(report.seed)),
         ("scoring hardware", _shown(scoring.get("hardware"))),
         ("data SHA-256", report.data_sha256),
     ]
-    parts = run.get("model")
+    parts = run.get("models")
     for name, part in parts.items() if isinstance(parts, Mapping) else ():
         known = part if isinstance(part, Mapping) else {}
         count, digest = known.get("parameters"), _shown(known.get("sha256"))
         size = f"{count:,} parameters" if isinstance(count, int) else "parameters not recorded"
         rows.append((f"model {name}", f"{size}, SHA-256 {digest}"))
-    told = {"command", "commit", "seed", "hardware", "model"}
+    told = {"command", "commit", "seed", "hardware", "threads", "models"}
     rows += [(f"synthesis {name}", _shown(value)) for name, value in run.items() if name not in told]
     return rows
 
@@ -181,23 +203,22 @@ def log_figures(report: ScoreReport) -> dict[str, str]:
         figures[f"{name} WER{mark}"] = percent(system.wer)
         figures[f"{name} CER{mark}"] = percent(system.cer)
         if system.second is not None:
-            figures[f"{name} WER, {str(report.second_recognizer).rpartition(', ')[2]}{mark}"] = percent(
-                system.second.wer
-            )
+            figures[f"{name} WER, {_vocabulary(str(report.second_recognizer))}{mark}"] = percent(system.second.wer)
         wrong = system.robustness
-        figures[f"{name} leak{mark} / skip{mark} / repeat{mark}"] = (
-            f"{percent(wrong.leak)} / {percent(wrong.skip)} / {percent(wrong.repeat)}"
+        figures[f"{name} leak, {_vocabulary(leak_hearer(report))}{mark} / skip{mark} / repeat{mark}"] = (
+            f"{percent(leak_rate(system))} / {percent(wrong.skip)} / {percent(wrong.repeat)}"
         )
         figures[f"{name} similarity own{mark} / others{mark}"] = (
             f"{plain(system.similarity_own)} / {plain(system.similarity_others)}"
         )
-        figures[f"{name} own speaker most similar{mark}"] = percent(system.own_first)
+        figures[f"{name} {OWN_FIRST}{mark}"] = percent(system.own_first)
+        figures[f"{name} {OWN_PROMPT_FIRST}{mark}"] = percent(system.own_prompt_first)
         if system.length_ratio is not None:
             figures[f"{name} length ratio"] = plain(system.length_ratio)
         if system.mel_l1 is not None:
             figures[f"{name} log-mel L1"] = plain(system.mel_l1)
         if system.speed is not None:
-            figures[f"{name} real-time factor"] = f"{system.speed.real_time_factor:.3f}"
+            figures[f"{name} real-time factor, {told_threads(report.run)}"] = f"{system.speed.real_time_factor:.3f}"
     for kind, interval in report.prompt_wer.items():
         figures[f"{kind} WER, open vocabulary{mark}"] = percent(interval)
     return figures
@@ -251,5 +272,12 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def _vocabulary(recognizer: str) -> str:
+    """What follows model and version in a recogniser's name, e.g. "open vocabulary"."""
+    return recognizer.rpartition(", ")[2]
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
     return "not recorded" if value is None or value == "" else str(value)

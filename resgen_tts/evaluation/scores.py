@@ -73,8 +73,11 @@ class SystemScore:
     similarity_own: Interval
     similarity_own_copy: Interval | None
     similarity_others: Interval
-    own_first: Interval  # share of items whose own speaker is the most similar
+    own_first: Interval  # share of items whose own prompt is nearer than every other speaker on average
+    own_first_over_speakers: Interval
     own_first_of_speakers: float  # the same share per speaker, averaged over speakers
+    own_prompt_first: Interval  # share of items whose own prompt is nearer than any other speaker's any prompt
+    own_prompt_first_over_speakers: Interval
     length_ratio: Interval | None
     silent: int  # outputs without sound, scored as they are
     mel_l1: Interval | None
@@ -280,6 +283,7 @@ def _summarize(name: str, scored: Sequence[ItemScore], seed: int) -> SystemScore
     speakers = [item.item.speaker for item in scored]
     errors, words = _word_counts(name, scored)
     own_first = [float(output.speaker.is_own_first) for output in outputs]
+    own_prompt_first = [float(output.speaker.is_own_prompt_first) for output in outputs]
     by_speaker: dict[str, list[float]] = {}
     for speaker, first in zip(speakers, own_first, strict=True):
         by_speaker.setdefault(speaker, []).append(first)
@@ -301,7 +305,10 @@ def _summarize(name: str, scored: Sequence[ItemScore], seed: int) -> SystemScore
         similarity_own_copy=mean([output.speaker.own_copy for output in outputs]),
         similarity_others=mean_interval([output.speaker.others for output in outputs], seed=seed),
         own_first=mean_interval(own_first, seed=seed),
+        own_first_over_speakers=mean_interval(own_first, seed=seed, groups=speakers),
         own_first_of_speakers=float(np.mean([np.mean(shares) for shares in by_speaker.values()])),
+        own_prompt_first=mean_interval(own_prompt_first, seed=seed),
+        own_prompt_first_over_speakers=mean_interval(own_prompt_first, seed=seed, groups=speakers),
         length_ratio=mean([output.length_ratio for output in outputs]),
         silent=sum(output.is_silent for output in outputs),
         mel_l1=mean([output.mel_l1 for output in outputs]),

@@ -36,11 +36,17 @@ class SpeakerSimilarity:
     others: float  # mean over the other speakers
     nearest_other: float  # the most similar other speaker
     nearest_other_speaker: str
+    nearest_other_prompt: float  # the most similar one of all prompts of other speakers
 
     @property
     def is_own_first(self) -> bool:
-        """True when the item's own speaker is the most similar one."""
+        """True when the own prompt is more similar than every other speaker is on average."""
         return self.own > self.nearest_other
+
+    @property
+    def is_own_prompt_first(self) -> bool:
+        """True when the own prompt is more similar than each single prompt of every other speaker."""
+        return self.own > self.nearest_other_prompt
 
 
 def cosine(first: Float[np.ndarray, "E"], second: Float[np.ndarray, "E"]) -> float:
@@ -59,7 +65,8 @@ def similarity(
     """Compare one output with its prompt and with every other speaker of the set.
 
     The similarity to another speaker is the mean cosine over that speaker's prompts: what one prompt of theirs gives
-    on average, so that own and other stand on the same footing however many prompts a speaker has.
+    on average, so that own and other stand on the same footing however many prompts a speaker has. A single
+    prompt strays further than a mean, so the most similar of all their prompts is told, too: the harder rival.
 
     Args:
         output: voice print of the output.
@@ -70,11 +77,12 @@ def similarity(
     Raises:
         DataError: the set has no other speaker, so that there is nothing to compare with.
     """
-    others = {
-        name: float(np.mean([cosine(output, prompt) for prompt in prompts]))
+    cosines = {
+        name: [cosine(output, prompt) for prompt in prompts]
         for name, prompts in sorted(prompts_by_speaker.items())
         if name != speaker
     }
+    others = {name: float(np.mean(own)) for name, own in cosines.items()}
     if not others:
         raise DataError(f"{speaker} is the only speaker of the set; similarity needs at least two.")
     nearest = max(others, key=others.__getitem__)
@@ -84,4 +92,5 @@ def similarity(
         others=float(np.mean(list(others.values()))),
         nearest_other=others[nearest],
         nearest_other_speaker=nearest,
+        nearest_other_prompt=max(max(own) for own in cosines.values()),
     )

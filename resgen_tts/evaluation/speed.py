@@ -1,10 +1,19 @@
-"""Real-time factor: seconds of computing for one second of audio."""
+"""Real-time factor: seconds of computing for one second of audio.
+
+Every figure of this name in reports, logs and tables is the one of `REAL_TIME_FACTOR`, and stands with its threads.
+"""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from resgen_tts.common.errors import DataError
+
+REAL_TIME_FACTOR = (
+    "wall time from the prompt's samples and the text to the output's samples, the model being loaded and nothing of "
+    "the prompt kept from before, over the output's length; all items' time over all items' length"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,3 +50,11 @@ def summarize_speed(
         seconds_of_audio=sum(seconds_of_audio),
         seconds_to_generate=sum(seconds_to_generate),
     )
+
+
+def told_threads(run: Mapping[str, Any]) -> str:
+    """The threads that outputs were made with, from their run.json, e.g. ``2 threads``."""
+    counts = run.get("threads")
+    if not isinstance(counts, list) or not counts:
+        return "threads not recorded"
+    return f"{' and '.join(map(str, counts))} thread{'' if counts == [1] else 's'}"

@@ -1,23 +1,26 @@
 """What is heard of a generator while it trains: scores of fixed items against hours, as rows and as a picture."""
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from resgen_tts.common.run_dir import read_jsonl
+from resgen_tts.common.errors import DataError
+from resgen_tts.common.run_dir import read_json, read_jsonl, write_json
 from resgen_tts.evaluation.protocols import CLONE
+from resgen_tts.evaluation.report import leak_rate
 from resgen_tts.evaluation.scores import ScoreReport
 
 PANELS = {  # title: (key of a row, its name in the legend) of each line
     "word error rate, %": (("wer", "clone"), ("copy_wer", "copy"), ("recording_wer", "recording")),
     "similarity": (("similarity_own", "own prompt"), ("similarity_others", "other speakers")),
-    "own speaker most similar, %": (("own_first", "clone"),),
+    "own voice most similar, %": (("own_first", "than others' mean"), ("own_prompt_first", "than any other prompt")),
     "length off the recording's, %": (("duration_error", "mean of |ratio - 1|"),),
     "log-mel L1 of copies": (("copy_mel_l1", "Mel-VAE and vocoder"),),
     "validation loss of the trainer": (("validation_loss", "generator"),),
 }
-PERCENT = ("wer", "copy_wer", "recording_wer", "own_first", "duration_error")
+PERCENT = ("wer", "copy_wer", "recording_wer", "own_first", "own_prompt_first", "duration_error")
 
 
 def training_hours(metrics: Path, step: int) -> float | None:
@@ -71,13 +74,62 @@ def curve_row(report: ScoreReport) -> dict[str, Any]:
         "similarity_own": clone.similarity_own.value,
         "similarity_others": clone.similarity_others.value,
         "own_first": clone.own_first.value,
+        "own_prompt_first": clone.own_prompt_first.value,
         "duration_error": statistics.fmean(off) if off else None,
         "length_ratio": None if clone.length_ratio is None else clone.length_ratio.value,
+        "leak": leak_rate(clone).value,
         "skip": clone.robustness.skip.value,
         "repeat": clone.robustness.repeat.value,
         "silent": clone.silent,
         "real_time_factor": None if clone.speed is None else clone.speed.real_time_factor,
     }
+
+
+class Curve:
+    """A folder with the rows that were measured."""
+
+    def __init__(self, output: Path, settings: dict[str, Any]):
+        self.output, self.file = output, output / "curve.jsonl"
+        kept = output / "settings.json"
+        if kept.is_file() and read_json(kept) != json.loads(json.dumps(settings)):
+            raise DataError(
+                f"{output} holds a curve of other items, another sampler, vocabulary or Mel-VAE.",
+                code="STALE_OUTPUT",
+                hint="Write to another folder, or remove it.",
+            )
+        write_json(kept, settings)
+        self.rows: list[dict[str, Any]] = read_jsonl(self.file) if self.file.is_file() else []
+
+    def admit(self, facts: dict[str, str | None]) -> list[str]:
+        """Refuse to mix trainings, and tell what else is not as it was at the last row.
+
+        Args:
+            facts: of the row to come: ``training`` and ``vocoder``, beginnings of hashes.
+        Raises:
+            DataError: STALE_OUTPUT, the rows are of another training.
+        """
+        if any(row["training"] not in (None, facts["training"]) for row in self.rows):
+            raise DataError(
+                f"{self.output} holds the curve of another training.",
+                code="STALE_OUTPUT",
+                hint="Write to another folder, or remove it.",
+            )
+        before = self.rows[-1]["vocoder"] if self.rows else facts["vocoder"]
+        if before == facts["vocoder"]:
+            return []
+        return [f"the vocoder is another one than at the last row: {facts['vocoder']}, and was {before}"]
+
+    @property
+    def steps(self) -> set[int]:
+        """Those that have a row."""
+        return {row["step"] for row in self.rows}
+
+    def add(self, row: dict[str, Any], title: str) -> None:
+        """Append a row and draw all of them."""
+        with open(self.file, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self.rows.append(row)
+        draw_validation_curve(self.output / "curve.png", self.rows, title)
 
 
 def draw_validation_curve(path: Path, rows: Sequence[Mapping[str, Any]], title: str) -> None:

@@ -55,6 +55,7 @@ def voiced(experiment, reference):
         ("anna", "other.flac", "lo lo", "a tone, 4 s", "CC0-1.0", "the same, longer"),
     ]
     (root / "voices.tsv").write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    (root / "LICENSES.md").write_text("Whoever hums these tones says so.\n", encoding="utf-8")
     (root / "card.md").write_text("## Data\n\nTones made here.\n", encoding="utf-8")
     folder = experiment.parent / "voiced"
     with pytest.MonkeyPatch.context() as patch:

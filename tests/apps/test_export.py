@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from resgen_tts.apps.export import export
+from resgen_tts.apps.export import _check_filled, export
 from resgen_tts.apps.export_voices import COLUMNS, read_voice_table
 from resgen_tts.apps.half_precision import halved
 from resgen_tts.apps.pretrained import GRIFFIN_LIM, load_exported, load_mel_vae
@@ -134,6 +134,25 @@ def test_the_card_says_its_text_and_voices_before_the_figures(voiced, experiment
     assert card.index("Tones made here.") < card.index("## Measured")
     with pytest.raises(DataError, match="FILE_MISSING"):
         export(experiment, tmp_path / "model", card=tmp_path / "none.md")
+
+
+def test_the_notices_of_the_recordings_go_with_the_voices(voiced, model):
+    assert (voiced / "voices" / "LICENSES.md").read_text(encoding="utf-8") == "Whoever hums these tones says so.\n"
+    card = (voiced / "README.md").read_text(encoding="utf-8")
+    assert card.index("| anna |") < card.index("](voices/LICENSES.md)") < card.index("Tones made here.")
+    assert "LICENSES" not in (model / "README.md").read_text(encoding="utf-8")  # it has no voices
+    facts = json.loads((voiced / "model.json").read_text())
+    assert facts["sizes"]["voices"]["bytes"] == sum(file.stat().st_size for file in (voiced / "voices").iterdir())
+
+
+@pytest.mark.parametrize("text", ["Good.\n\n{{KNOWN_FAILURES}}\n", "{{hours}} hours of {{ what\never }}, {{hours}}"])
+def test_a_card_with_a_place_still_to_be_filled_is_refused(experiment, tmp_path, text):
+    (tmp_path / "card.md").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"CARD_UNFILLED: .*card\.md is not finished: \{\{\w+\}\}"):
+        export(experiment, tmp_path / "model", card=tmp_path / "card.md")
+    assert not (tmp_path / "model").exists()
+    (tmp_path / "card.md").write_text("A {brace}, {two} {of} them, KNOWN failures: f({x: {1}}).", encoding="utf-8")
+    _check_filled(tmp_path / "card.md", (tmp_path / "card.md").read_text(encoding="utf-8"))
 
 
 HEAD = "\t".join(COLUMNS)

@@ -41,8 +41,9 @@ def test_a_name_alone_is_a_voice_of_the_model_then_a_saved_one(voiced, reference
     assert tts.voices() == ["zoe", "anna", "me"]
     assert tts.voice("anna").name == "anna" and tts.voice("anna").text == "lo lo"
     assert np.array_equal(tts.voice("me").codes, mine.codes)
-    with pytest.raises(DataError, match=r"VOICE_UNKNOWN: .*the model has: zoe, anna; saved in .*: me\."):
+    with pytest.raises(DataError, match=r"VOICE_UNKNOWN: .*the model has: zoe, anna; saved in .*: me\.") as caught:
         tts.voice("nobody")
+    assert "voice save nobody --ref-audio FILE" in caught.value.hint
     with pytest.raises(ConfigError, match=r"VOICE_NAME.*brings a voice zoe"):
         tts.save_voice(mine, "zoe")
     (own_folder / "zoe.safetensors").write_bytes((own_folder / "me.safetensors").read_bytes())

@@ -58,7 +58,7 @@ def test_cells_are_made_once_and_tabled(model, reference, words, tmp_path, monke
     cells = read_json(tmp_path / "out" / "table.json")["cells"]
     assert list(cells) == ["base", "steps=1"] and cells["steps=1"]["sampler"]["steps"] == 1
     text = (tmp_path / "out" / "table.md").read_text()
-    assert text.count("\n| base |") == text.count("\n| steps=1 | steps 1 |") == 1 and "WER open" not in text
+    assert text.count("\n| base |") == text.count("\n| steps=1 | steps 1 | 2/2 |") == 1 and "WER open" not in text
     waves = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.wav")}
     assert len(waves) == 2 * (2 + 2)  # clones and prompts
     monkeypatch.setattr(sys, "argv", [*line, "--cell", "other: top_p=0.3"])
@@ -66,6 +66,37 @@ def test_cells_are_made_once_and_tabled(model, reference, words, tmp_path, monke
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert all(path.stat().st_mtime_ns == before for path, before in waves.items())
     assert list(read_json(tmp_path / "out" / "table.json")["cells"]) == ["base", "steps=1", "other"]
+    monkeypatch.setattr(sys, "argv", [*line, "--threads", "2"])
+    assert bench.main() == 0  # kept cells keep the threads of their figures
+    kept = read_json(tmp_path / "out" / "table.json")["cells"].values()
+    assert {cell["threads"] for cell in kept} == {1} and "thread" not in (
+        tmp_path / "out" / "table.md"
+    ).read_text().split("* hardware")[1]
     monkeypatch.setattr(sys, "argv", [*line, "--seed", "1"])
     assert bench.main() == 0  # other seeds are other cells: made anew
     assert all(path.stat().st_mtime_ns > before for path, before in waves.items())
+
+
+FIGURES = {name: [0.5, 0.4, 0.6] for name, _, _ in bench.COLUMNS.values()} | {
+    "real_time_factor": 0.2, "real_time_factor_median": 0.1, "cpu_factor": 0.3,
+}  # fmt: skip
+
+
+def test_items_that_failed_are_in_the_table():
+    more = {"setting": "s", "wanted": 4, "threads": 2, "commit": "c"}
+    cells = {
+        "some": {**FIGURES, **more, "items": 3, "failed": {"a": "too short"}},
+        "all": {**more, "items": 0, "failed": dict.fromkeys("abcd", "no sound"), "not_scored": "every item failed"},
+    }
+    text = bench.table(cells, {})
+    rows = {line.split(" | ")[0]: line.split(" | ") for line in text.splitlines() if line.startswith("| ")}
+    assert rows["| some"][2] == "3/4" and rows["| all"][2] == "0/4"
+    assert len(rows["| some"]) == len(rows["| all"]) == len(rows["| cell"])
+    assert rows["| all"][3] == "–" and rows["| some"][-2:] == ["2", "c |"]
+    assert "* some: 1 of 4 items failed, the first is a: too short" in text and "* all has no figures" in text
+    assert "0/4 items, no figures: every item failed" in bench.summary(cells["all"], False)
+
+
+def test_nothing_spoken_is_a_finding_and_no_stop(tmp_path):
+    found = bench.Bench._scored(None, tmp_path, [], {"a": "no sound"})
+    assert found == {"items": 0, "not_scored": "every item failed"}

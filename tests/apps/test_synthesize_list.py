@@ -8,6 +8,8 @@ import pytest
 import soundfile
 
 from resgen_tts.apps.cli import main
+from resgen_tts.apps.pretrained import exported_parts
+from resgen_tts.apps.synthesize import _threads_with, model_parts
 
 
 @pytest.fixture
@@ -66,6 +68,25 @@ def test_griffin_lim_stands_in_by_name(experiment, corpus):
     assert main(line) == 0
     run = json.loads((corpus / "synth" / "run.json").read_text())
     assert set(run["models"]) == {"mel_vae", "generator"}
+    assert len(run["threads"]) == 1 and run["threads"][0] >= 1
+
+
+def test_a_folder_that_went_on_with_other_threads_names_both(tmp_path):
+    assert _threads_with(tmp_path / "run.json", 2) == [2]
+    (tmp_path / "run.json").write_text('{"threads": [2]}')
+    assert _threads_with(tmp_path / "run.json", 1) == [1, 2] and _threads_with(tmp_path / "run.json", 2) == [2]
+
+
+def test_a_bundled_model_is_named_and_a_missing_one_is_told(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("resgen_tts.apps.bundled.bundled_folder", lambda name: model)
+    parts, sampler = model_parts("mini")
+    assert parts == exported_parts(model) and sampler == model_parts(model)[1]
+    monkeypatch.setattr("resgen_tts.apps.bundled.bundled_folder", lambda name: tmp_path / name)
+    table = tmp_path / "items.tsv"
+    table.write_text("audio\ttext\ttarget\na.wav\tla\tda\n")
+    for name in ("mini", str(tmp_path / "other")):
+        line = ["synthesize-list", "--model", name, "--item_list", str(table), "--output", str(tmp_path / "out")]
+        assert main(line) == 3 and "MODEL_MISSING" in capsys.readouterr().err
 
 
 def test_items_without_recordings_are_spoken_by_an_exported_model(model, corpus, capsys):

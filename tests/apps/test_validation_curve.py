@@ -15,7 +15,7 @@ import torch
 from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import read_jsonl
 from resgen_tts.engine.checkpoint import load_model, save_checkpoint
-from resgen_tts.evaluation.validation_curve import draw_validation_curve, training_hours, validation_loss
+from resgen_tts.evaluation.validation_curve import Curve, draw_validation_curve, training_hours, validation_loss
 
 SPEC = importlib.util.spec_from_file_location(
     "validation_curve", Path(__file__).parents[2] / "tools" / "validation_curve.py"
@@ -119,14 +119,61 @@ def test_every_checkpoint_gets_a_row_once(experiment, data, monkeypatch, capsys)
     assert rows[0]["items"] == 4 and rows[0]["hours"] is None
     assert len(list((data / "curve").glob("step-*/wav/clone/*.wav"))) == 8
     assert capsys.readouterr().out.count("step 20,") == 1
-    monkeypatch.setattr(sys, "argv", [*line, "--sampler", "top_p=0.9"])
+    monkeypatch.setattr(sys, "argv", [*line, "--sampler", "top_p=0.31"])
     assert tool.main() == 2 and "STALE_OUTPUT" in capsys.readouterr().err
 
 
 def test_a_checkpoint_that_is_not_whole_is_looked_at_again(tmp_path, capsys):
     folder = tmp_path / "generator" / "checkpoints" / "step-00000010"
     folder.mkdir(parents=True)
-    judge = SimpleNamespace(exp=tmp_path, measure=lambda checkpoint, step: tool.averaged(checkpoint))
+    judge = SimpleNamespace(exp=tmp_path, measure=lambda checkpoint, step: tool.averaged(checkpoint), facts=dict)
     misses: dict[str, int] = {}
-    assert tool.look(judge, SimpleNamespace(steps=set()), 1, misses) == 0
+    assert tool.look(judge, SimpleNamespace(steps=set(), admit=lambda facts: []), 1, misses) == 0
     assert misses == {"step-00000010": tool.PATIENCE} and "left out for now" in capsys.readouterr().out
+
+
+def trained(exp: Path, steps: list[int], last: int | None) -> Path:
+    for step in steps:
+        (exp / "generator" / "checkpoints" / f"step-{step:08d}").mkdir(parents=True)
+    if last is not None:
+        (exp / "generator" / "final").mkdir(parents=True)
+        (exp / "generator" / "final" / "manifest.json").write_text(json.dumps({"step": last}))
+    return exp
+
+
+def test_the_last_step_is_measured_whatever_its_number_and_then_it_ends(tmp_path):
+    running, ended = trained(tmp_path / "a", [100, 150], None), trained(tmp_path / "b", [100, 150], 150)
+    assert [step for step, _ in tool.waiting(running, set(), 100, {})] == [100]
+    assert not tool.is_finished(running, {100}, 100, {})
+    found = tool.waiting(ended, {100}, 100, {})
+    assert [(step, folder.name) for step, folder in found] == [(150, "step-00000150"), (150, "final")]
+    assert not tool.is_finished(ended, {100}, 100, {}) and tool.is_finished(ended, {100, 150}, 100, {})
+    given_up = {"step-00000150": tool.PATIENCE}
+    assert [folder.name for _, folder in tool.waiting(ended, {100}, 100, given_up)] == ["final"]
+    assert tool.is_finished(ended, {100}, 100, given_up | {"final": tool.PATIENCE})
+    went_on = trained(tmp_path / "c", [200], 150)  # the end of a run that was continued
+    assert tool.last_step(went_on) is None and not tool.is_finished(went_on, {200}, 100, {})
+
+
+def test_a_curve_is_of_one_training_and_another_vocoder_is_told(tmp_path):
+    curve = Curve(tmp_path / "curve", {"seed": 0})
+    assert curve.admit({"training": "a", "vocoder": "v"}) == []
+    curve.rows.append({"step": 1, "training": "a", "vocoder": "v"})
+    assert curve.admit({"training": "a", "vocoder": "v"}) == []
+    assert "vocoder is another" in curve.admit({"training": "a", "vocoder": "w"})[0]
+    with pytest.raises(DataError, match="another training"):
+        curve.admit({"training": "b", "vocoder": "v"})
+    with pytest.raises(DataError, match="STALE_OUTPUT"):
+        Curve(tmp_path / "curve", {"seed": 0, "mel_vae": "other"})
+
+
+def test_the_sampler_is_the_recipes(tmp_path, capsys):
+    usual = tmp_path / "synthesize.yaml"
+    assert tool.configured_sampler(None, usual).top_p != 0.25 and "own defaults" in capsys.readouterr().out
+    usual.write_text("sampler: {top_p: 0.25, temperature: 0.0}\n")
+    assert tool.configured_sampler(None, usual).top_p == 0.25
+    other = tmp_path / "other.yaml"
+    other.write_text("limit: 3\n")
+    assert tool.configured_sampler(other, usual).top_p != 0.25
+    with pytest.raises(DataError, match="FILE_MISSING"):
+        tool.configured_sampler(tmp_path / "none.yaml", usual)

@@ -16,8 +16,9 @@ RUN = {
     "commit": "abc123",
     "seed": 3,
     "hardware": "a machine",
-    "model": {"generator": {"parameters": 1_234_567, "sha256": "f00d"}},
-    "steps": 16,
+    "threads": [2],
+    "models": {"generator": {"parameters": 1_234_567, "sha256": "f00d"}},
+    "sampler": {"steps": 16},
 }
 
 

@@ -61,6 +61,15 @@ def test_a_written_list_reads_back_from_its_own_folder(tmp_path):
         write_list(tmp_path / "bad.tsv", bad)
 
 
+def test_a_prompts_name_is_of_its_bytes_and_not_of_where_it_lies(tmp_path):
+    names = []
+    for place, sound in (("here", b"one"), ("there", b"one"), ("else", b"two")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "a b.wav").write_bytes(sound)
+        names.append(Prompt(speaker="s", audio=tmp_path / place / "a b.wav", text="so").id)
+    assert names[0] == names[1] != names[2] and names[0].startswith("a_b-")
+
+
 def test_a_list_without_ids_is_numbered_and_every_reference_is_a_speaker(tmp_path):
     table = tmp_path / "items.tsv"
     table.write_text("audio\ttext\ttarget\na.wav\tso\tone\nb/a.wav\tso\ttwo\na.wav\tso\tthree\n")

@@ -73,7 +73,7 @@ def test_a_written_folder_reads_back(synth):
     folder = read_synth(synth)
     assert [item.id for item in folder.items] == ["a1", "a2", "b1", "b2"]
     assert folder.systems == ["recording", "copy", "clone"]
-    assert folder.run["model"]["generator"]["parameters"] == 1_234_567
+    assert folder.run["models"]["generator"]["parameters"] == 1_234_567
 
 
 def test_missing_waves_are_counted_and_named(synth):

@@ -7,6 +7,7 @@ import pytest
 
 from resgen_tts.apps.score import ScoreArguments, main, run, score
 from resgen_tts.common.errors import ConfigError, DataError
+from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
 from resgen_tts.evaluation.protocols import SynthItem, write_synth
 
 for module in ("pocketsphinx", "webrtcvad"):
@@ -123,6 +124,15 @@ def test_nonsense_arguments_are_refused(tmp_path):
         ScoreArguments(synth=tmp_path, output=tmp_path, pictures=-1)
     with pytest.raises(ConfigError, match="--lm"):
         ScoreArguments(synth=tmp_path, output=tmp_path, open_vocabulary=True)
+
+
+def test_what_the_language_model_was_counted_on_is_in_its_name(spoken_synth, language_model, tmp_path):
+    assert PocketSphinx(language_model).name.endswith(f", closed vocabulary of {len(WORDS)} words")
+    (language_model / "about.txt").write_text("bigram of these\nsentences\n")
+    name = f"closed vocabulary of {len(WORDS)} words (bigram of these sentences)"
+    assert PocketSphinx(language_model).name.endswith(f", {name}")
+    score(spoken_synth, tmp_path / "score", language_model=language_model, pictures=0)
+    assert name in (tmp_path / "score" / "report.md").read_text()
 
 
 def test_both_vocabularies_in_one_report(spoken_synth, language_model, tmp_path, capsys):

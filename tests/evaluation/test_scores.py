@@ -25,6 +25,7 @@ from resgen_tts.evaluation.report import (
     table_rows,
 )
 from resgen_tts.evaluation.scores import score_folder, worst_first
+from resgen_tts.evaluation.speed import REAL_TIME_FACTOR, told_threads
 from resgen_tts.evaluation.waves import read_wave
 
 
@@ -92,11 +93,35 @@ def test_a_second_hearing_stands_beside_the_first(synth, recognizer, encoder, re
     assert again.wer.value == pytest.approx(21 / 13) and again.robustness.leak.value == 1
     assert both.second_wer_differences["clone - copy"].value == 0 and not both.prompt_wer
     text = markdown(both)
-    assert (
-        "| WER (a deaf one, open vocabulary) † | 161.5 % " in text and "| leaks, open vocabulary † | 100.0 % " in text
-    )
+    assert "| WER (a deaf one, open vocabulary) † | 161.5 % " in text and "| skips, open vocabulary † | " in text
     assert log_figures(both)["clone WER, open vocabulary†"].startswith("161.5 %")
     assert "what the prompt says" in make_page(both, synth, tmp_path)[0]
+
+
+def test_leaks_are_those_of_whoever_can_hear_the_prompts_words(synth, recognizer, encoder, report, tmp_path):
+    # The first recogniser knows the texts' words alone: of a clone that says the prompt first it hears the text.
+    both = score_folder(
+        read_synth(synth), recognizer, encoder, seed=0, second=Deaf("what the prompt says the cat sat")
+    )  # fmt: skip
+    assert both.systems["clone"].robustness.leak.value == 0
+    (line,) = [line for line in markdown(both).splitlines() if line.startswith("| leaks")]
+    assert "heard by a deaf one, open vocabulary †" in line and line.count("| 100.0 % ") == 3
+    assert log_figures(both)["clone leak, open vocabulary† / skip† / repeat†"].startswith("100.0 % ")
+    assert "<small>leak:</small> what the prompt says" in make_page(both, synth, tmp_path)[0]
+    (line,) = [line for line in markdown(report).splitlines() if line.startswith("| leaks")]
+    assert "heard by a table †" in line and line.count("| 0.0 % ") == 3
+    assert log_figures(report)["clone leak, a table† / skip† / repeat†"].startswith("0.0 % ")
+
+
+def test_one_near_prompt_of_another_speaker_is_a_rival_that_their_mean_hides(synth, recognizer, encoder):
+    encoder.prints["prompt/b1"] = (0.8, 0.6)
+    encoder.prints["prompt/a1"], encoder.prints["clone/a1"] = (0.6, 0.8), (0.8, 0.6)
+    clone = score_folder(read_synth(synth), recognizer, encoder, seed=0).systems["clone"]
+    # a1: own 0.96, bert's 1.0 and 0.6; a2: own 1.0, 0.8 and 0; b1: own 0.6, anna's 0.8 and 0; b2: own 0.6, 0.96 and 0.8
+    assert clone.own_first.value == pytest.approx(3 / 4)
+    assert clone.own_prompt_first.value == pytest.approx(1 / 4)
+    over = clone.own_prompt_first_over_speakers
+    assert over.value == pytest.approx(1 / 4) and over.high - over.low <= 0.5 + 1e-9
 
 
 def without_recordings(synth):
@@ -178,6 +203,7 @@ def test_the_table_says_what_the_json_says(report, tmp_path):
         "similarity to own prompt (": ("similarity_own", 1),
         "similarity to other": ("similarity_others", 1),
         "own speaker most": ("own_first", 100),
+        "own prompt more": ("own_prompt_first", 100),
         "length over": ("length_ratio", 1),
     }
     for start, (name, scale) in labels.items():
@@ -195,13 +221,26 @@ def _cells(line):
 
 def test_embedded_scorers_are_marked_in_every_table(report):
     text = markdown(report)
-    judged = ("WER (", "CER", "leaks", "skips", "repeats", "words heard", "similarity", "own speaker")
+    judged = ("WER (", "CER", "leaks", "skips", "repeats", "words heard", "similarity", "own speaker", "own prompt")
     marked = [line for line in text.splitlines() if line.startswith(tuple(f"| {label}" for label in judged))]
-    assert len(marked) == 10 and all("†" in line.split("|")[1] for line in marked)
+    assert len(marked) == 11 and all("†" in line.split("|")[1] for line in marked)
     assert "never with figures of Whisper" in text
     assert any("†" in name for name in log_figures(report))
-    for needed in ("1,234,567 parameters", "f00d", "abc123", "a machine", report.data_sha256, "synthesis steps"):
+    for needed in ("1,234,567 parameters", "f00d", "abc123", "a machine; 2 threads", report.data_sha256):
         assert needed in text
+    assert "| synthesis sampler | steps 16 |" in text and "synthesis models" not in text and "{" not in text
+
+
+def test_speed_stands_with_its_threads_and_one_definition(report, synth, recognizer, encoder):
+    assert "| real-time factor, 2 threads | – | – | 0.500 " in markdown(report)
+    assert f"| real-time factor | {REAL_TIME_FACTOR} |" in markdown(report)
+    assert log_figures(report)["clone real-time factor, 2 threads"] == "0.500"
+    assert told_threads({"threads": [1]}) == "1 thread" and told_threads({"threads": [1, 2]}) == "1 and 2 threads"
+    run = json.loads((synth / "run.json").read_text())
+    del run["threads"]
+    write_json(synth / "run.json", run)
+    old = score_folder(read_synth(synth), recognizer, encoder, seed=0)
+    assert log_figures(old)["clone real-time factor, threads not recorded"] == "0.500"
 
 
 class Page(HTMLParser):

@@ -42,6 +42,9 @@ def test_another_speaker_counts_by_the_mean_of_their_prompts():
     assert found.nearest_other_speaker == "b" and found.nearest_other == pytest.approx(0.3)
     assert found.others == pytest.approx((0.3 - 1) / 2)
     assert found.is_own_first
+    assert found.nearest_other_prompt == pytest.approx(0.6) and found.is_own_prompt_first
+    nearer = similarity(unit(1, 0), unit(0.5, 0.8), prompts, "a")
+    assert nearer.is_own_first and not nearer.is_own_prompt_first
 
 
 def test_a_tie_is_not_a_win():

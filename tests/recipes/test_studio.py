@@ -154,6 +154,7 @@ def test_the_same_bytes_anywhere_nothing_twice_and_on_from_a_kill(offline, tmp_p
                 by_id[prompt].speaker == by_id[target].speaker == speaker and by_id[prompt].text != by_id[target].text
             )
             assert set(studio_texts.words_of(by_id[target].text)) <= words
+    assert "10 times the test sentences" in (tmp_path / "one" / "lm" / "about.txt").read_text()
     arpa = (tmp_path / "one" / "lm" / "vocabulary.arpa").read_text()
     assert {line.split()[1] for line in arpa.split("\\1-grams:")[1].split("\\2-grams:")[0].splitlines() if line} == (
         words | {"<s>", "</s>"}

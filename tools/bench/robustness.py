@@ -129,7 +129,9 @@ def main() -> None:
     from resgen_tts.apps.tts import TTS
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="a folder that the stage export wrote")
+    parser.add_argument(
+        "--model", required=True, help="a folder that the stage export wrote, or a bundled model's name"
+    )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--list", type=Path, help="table of items")
     source.add_argument("--data", type=Path, help="prepared data, whose evaluation pairs are the items")

@@ -20,8 +20,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from resgen_tts.common.errors import ConfigError, ResGenError
+from resgen_tts.common.errors import ConfigError, DataError, ResGenError
 from resgen_tts.core.sampler_config import SamplerConfig
+from resgen_tts.evaluation.report import NOT_MEASURED
+from resgen_tts.evaluation.speed import REAL_TIME_FACTOR
 
 FACTORS = ("steps", "guidance", "temperature", "top_p", "choice_temperature", "schedule")
 COLUMNS = {  # of the table: heading, key of a cell, factor, decimals
@@ -29,7 +31,8 @@ COLUMNS = {  # of the table: heading, key of a cell, factor, decimals
     "WER open, %": ("wer_open", 100, 1),
     "similarity own": ("similarity_own", 1, 3),
     "others": ("similarity_others", 1, 3),
-    "own first, %": ("own_first", 100, 0),
+    "own before others' mean, %": ("own_first", 100, 0),
+    "own before any other prompt, %": ("own_prompt_first", 100, 0),
     "leak, %": ("leak", 100, 1),
     "skip, %": ("skip", 100, 1),
     "repeat, %": ("repeat", 100, 1),
@@ -90,6 +93,7 @@ def cell_figures(report: Any) -> dict[str, Any]:
         "similarity_own": kept(clone.similarity_own),
         "similarity_others": kept(clone.similarity_others),
         "own_first": kept(clone.own_first),
+        "own_prompt_first": kept(clone.own_prompt_first),
         "leak": kept(wrong.leak),
         "skip": kept(clone.robustness.skip),
         "repeat": kept(clone.robustness.repeat),
@@ -103,23 +107,42 @@ def cell_figures(report: Any) -> dict[str, Any]:
 def table(cells: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any]) -> str:
     """The finished cells as Markdown, in the order of the plan."""
     columns = {name: one for name, one in COLUMNS.items() if any(cell.get(one[0]) for cell in cells.values())}
-    header = ["cell", "setting", *columns, "RTF (median)", "CPU s / s"]
+    header = ["cell", "setting", "items", *columns, "RTF (median)", "CPU s / s", "threads", "commit"]
     lines = ["# Sampler settings", "", "| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for name, cell in cells.items():
-        row = [name, cell["setting"]]
-        for key, scale, digits in columns.values():
-            value, low, high = (scale * part for part in cell[key])
-            row.append(f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
-        row.append(f"{cell['real_time_factor']:.3f} ({cell['real_time_factor_median']:.3f})")
-        row.append(f"{cell['cpu_factor']:.3f}")
-        lines.append("| " + " | ".join(row) + " |")
-    lines += [
-        "",
-        "Intervals: 95 % over items. RTF: wall time from prompt and text to the wave, over its length; CPU s / s:",
-    ]
-    lines += ["the same in CPU time, which other programs on the machine do not lengthen much.", ""]
+        row = [name, cell["setting"], f"{cell['items']}/{cell['wanted']}"]
+        if "not_scored" in cell:
+            row += [NOT_MEASURED] * (len(columns) + 2)
+        else:
+            for key, scale, digits in columns.values():
+                value, low, high = (scale * part for part in cell[key])
+                row.append(f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]")
+            row.append(f"{cell['real_time_factor']:.3f} ({cell['real_time_factor_median']:.3f})")
+            row.append(f"{cell['cpu_factor']:.3f}")
+        lines.append("| " + " | ".join([*row, str(cell["threads"]), cell["commit"]]) + " |")
+    lines += ["", f"Intervals: 95 % over items. RTF: {REAL_TIME_FACTOR}."]
+    lines += ["CPU s / s: the same in CPU time, which other programs on the machine do not lengthen much.", ""]
+    for name, cell in cells.items():
+        if failed := cell["failed"]:
+            first, why = next(iter(failed.items()))
+            lines += [f"* {name}: {len(failed)} of {cell['wanted']} items failed, the first is {first}: {why}"]
+        if "not_scored" in cell:
+            lines += [f"* {name} has no figures: {cell['not_scored']}"]
     lines += [f"* {name}: {value}" for name, value in facts.items()]
     return "\n".join(lines) + "\n"
+
+
+def summary(figures: Mapping[str, Any], is_new: bool) -> str:
+    """A cell in one line."""
+    items = f"{figures['items']}/{figures['wanted']} items"
+    took = f"; {figures['seconds_to_speak']:.0f} s + {figures['seconds_to_score']:.0f} s" if is_new else ""
+    if "not_scored" in figures:
+        return f"{items}, no figures: {figures['not_scored']}{took}"
+    return (
+        f"{items}, WER {100 * figures['wer'][0]:.1f} %, similarity {figures['similarity_own'][0]:.3f}, own before any "
+        f"other prompt {100 * figures['own_prompt_first'][0]:.0f} %, RTF {figures['real_time_factor']:.3f}, "
+        f"{figures['threads']} threads{took}"
+    )
 
 
 class Bench:
@@ -128,7 +151,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace):
         from resgen_tts.apps.pretrained import load_system
         from resgen_tts.apps.synthesize import Manner, model_facts, model_parts, tasks_of_list
-        from resgen_tts.common.run_dir import commit_hash, hardware_line
+        from resgen_tts.common.run_dir import commit_hash, hardware_line, sha256_file
         from resgen_tts.evaluation.item_list import as_list, read_list
         from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
         from resgen_tts.evaluation.protocols import read_items
@@ -136,8 +159,10 @@ class Bench:
         from resgen_tts.evaluation.resemblyzer_speaker import Resemblyzer
 
         self.output, self.seed = options.output, options.seed
+        self.made_with = {"threads": options.threads, "commit": commit_hash()}
         items = read_list(options.list) if options.list is not None else as_list(read_items(options.data))
         items = items[: options.items]
+        digests = {one.audio: sha256_file(one.audio) for one in items if one.audio.is_file()}
         parts, self.own_sampler = model_parts(options.model)
         self.system = load_system(**parts)
         self.reference = Manner().reference
@@ -147,7 +172,7 @@ class Bench:
         self.encoder = RememberingEncoder(Resemblyzer())
         self.settings = {
             "seed": self.seed,
-            "items": [[one.id, one.speaker, one.target] for one in items],
+            "items": [[one.id, one.speaker, one.target, one.text, digests.get(one.audio)] for one in items],
             "recognizer": self.recognizer.name,
             "second": None if self.second is None else self.second.name,
             "models": model_facts(self.system, parts),
@@ -157,8 +182,7 @@ class Bench:
             "scorers": f"{self.recognizer.name}; {self.encoder.name}",
             "leaks": f"heard by {(self.second or self.recognizer).name}",
             "seed": self.seed,
-            "commit": commit_hash(),
-            "hardware": f"{hardware_line()}, {options.threads} thread" + ("s" if options.threads > 1 else ""),
+            "hardware": hardware_line(),
         }
 
     def cell(self, name: str, sampler: SamplerConfig) -> tuple[dict[str, Any], bool]:
@@ -167,8 +191,6 @@ class Bench:
 
         from resgen_tts.apps.synthesize import Manner, speak_tasks
         from resgen_tts.common.run_dir import read_json, write_json
-        from resgen_tts.evaluation.protocols import read_synth
-        from resgen_tts.evaluation.scores import score_folder
 
         folder = self.output / "cells" / name.replace("=", "_").replace(":", "_")
         settings = json.loads(json.dumps({**self.settings, "sampler": vars(sampler)}))  # as a file gives it back
@@ -182,22 +204,44 @@ class Bench:
         manner = Manner(sampler=sampler, reference=self.reference)
         rows, failed = speak_tasks(self.system, self.tasks, folder, manner, self.seed, has_copies=False)
         spoken = time.perf_counter()
-        report = score_folder(read_synth(folder), self.recognizer, self.encoder, seed=self.seed, second=self.second)
         figures = {
-            **cell_figures(report),
-            "cpu_factor": sum(row["cpu_seconds_to_generate"] for row in rows)
-            / sum(row["seconds_of_audio"] for row in rows),
+            **self._scored(folder, rows, failed),
+            "wanted": len(self.tasks),
             "failed": failed,
+            **self.made_with,  # another call may keep this cell
             "seconds_to_speak": round(spoken - started, 1),
             "seconds_to_score": round(time.perf_counter() - spoken, 1),
         }
         write_json(done, {"settings": settings, "figures": figures})
         return figures, True
 
+    def _scored(self, folder: Path, rows: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> dict[str, Any]:
+        """Figures of the items that were spoken; settings that break items are a finding, and no reason to stop."""
+        from resgen_tts.evaluation.protocols import read_synth
+        from resgen_tts.evaluation.scores import score_folder
+
+        if not rows:
+            return {"items": 0, "not_scored": "every item failed"}
+        try:
+            report = score_folder(
+                read_synth(folder), self.recognizer, self.encoder, seed=self.seed, second=self.second
+            )  # fmt: skip
+        except DataError as error:
+            if not failed:
+                raise
+            return {"items": len(rows), "not_scored": str(error)}  # e.g. one speaker is left
+        return {
+            **cell_figures(report),
+            "cpu_factor": sum(row["cpu_seconds_to_generate"] for row in rows)
+            / sum(row["seconds_of_audio"] for row in rows),
+        }
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="a folder that the stage export wrote")
+    parser.add_argument(
+        "--model", required=True, help="a folder that the stage export wrote, or a bundled model's name"
+    )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--list", type=Path, help="table of items")
     source.add_argument("--data", type=Path, help="prepared data, whose evaluation pairs are the items")
@@ -228,12 +272,7 @@ def main() -> int:
             finished[name] = {"varied": varied, "setting": told(sampler, base), **figures, "sampler": vars(sampler)}
             write_text(options.output / "table.md", table(finished, bench.facts))
             write_json(options.output / "table.json", {"facts": bench.facts, "cells": finished})
-            print(  # noqa: T201
-                f"{name}: WER {100 * figures['wer'][0]:.1f} %, similarity {figures['similarity_own'][0]:.3f}, "
-                f"own first {100 * figures['own_first'][0]:.0f} %, RTF {figures['real_time_factor']:.3f}"
-                + (f"; {figures['seconds_to_speak']:.0f} s + {figures['seconds_to_score']:.0f} s" if is_new else ""),
-                flush=True,
-            )
+            print(f"{name}: {summary(figures, is_new)}", flush=True)  # noqa: T201
         print(options.output / "table.md")  # noqa: T201
     except ResGenError as error:
         print(error, file=sys.stderr)  # noqa: T201
