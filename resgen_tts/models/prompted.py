@@ -1,10 +1,11 @@
 """The trunk over prompt and target at sampling, the prompt's keys and values computed once where they do not change."""
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from resgen_tts.models.conditioning import Condition, at_frames
+from resgen_tts.models.conditioning import Condition, TextMemory, at_frames
 from resgen_tts.models.trunk import CodeGenerator
 from resgen_tts.nn.transformer import Cache
 
@@ -60,3 +61,28 @@ class PromptedTrunk:
                 states(0, self.longest)
                 cache.length, cache.grows = kept, False
         return F.pad(states(kept, frames), (0, 0, kept, 0))
+
+    def unprompted(
+        self,
+        codes: Int[Tensor, "B T D"],
+        hidden_mask: Bool[Tensor, "B T D"],
+        condition: Condition,
+        is_padding: Bool[Tensor, "B T"],
+    ) -> Float[Tensor, "B T O"]:
+        """States where no prompt is seen: frames that are prompt in all items are cut off, and their states are zeros.
+
+        Attention tells distances alone, so what is left is as with a prompt that is padding, for less work. A network
+        that is told a class or nothing has absolute positions in its input and goes over all frames.
+
+        Args:
+            is_padding: frames that are not to be seen, the prompt among them.
+        """
+        model, frames = self.model, codes.shape[1]
+        is_by_frame = isinstance(condition, TextMemory) or (condition is not None and condition.is_floating_point())
+        first = int(self.is_prompt.all(0).cumprod(0).sum()) if is_by_frame else 0
+        codes, hidden = codes[:, first:], hidden_mask[:, first:]
+        states = model.trunk(
+            model.visible_input(codes, hidden), hidden, at_frames(condition, first, frames), is_padding[:, first:],
+            is_prompt=torch.zeros_like(is_padding[:, first:]),
+        )  # fmt: skip
+        return F.pad(states, (0, 0, first, 0))

@@ -135,11 +135,15 @@ class ResGen(CodeGenerator):
             depth = state.codes.shape[-1]
             num_hidden = (state.num_hidden + config.guidance_null_levels).clamp(max=depth)
             null_hidden = suffix_mask(num_hidden * trunk.is_target, depth)
-        both = trunk(
-            torch.cat([state.codes, state.codes]), torch.cat([state.hidden_mask, null_hidden]),
-            join(condition, null_condition), torch.cat([trunk.is_padding, null_padding]),
-        )  # fmt: skip
-        states, null = (part[rows][None] for part in both.chunk(2))
+        if config.guidance_null in ("prompt", "both"):
+            states = trunk(state.codes, state.hidden_mask, condition, trunk.is_padding)[rows][None]
+            null = trunk.unprompted(state.codes, null_hidden, null_condition, null_padding)[rows][None]
+        else:
+            both = trunk(
+                torch.cat([state.codes, state.codes]), torch.cat([state.hidden_mask, null_hidden]),
+                join(condition, null_condition), torch.cat([trunk.is_padding, null_padding]),
+            )  # fmt: skip
+            states, null = (part[rows][None] for part in both.chunk(2))
         if on == "hidden":
             states = guide_hidden(null, states, weight)
         log_weights = head.component_log_weights(states)

@@ -270,8 +270,31 @@ def test_kept_prompt_keys_give_what_the_whole_pass_gives(config, is_cross, chang
 
 
 class WholePass(PromptedTrunk):
-    """Nothing is kept."""
+    """Nothing is kept, and nothing cut off."""
 
     def __init__(self, *inputs):
         super().__init__(*inputs)
         self.num_kept = 0
+
+    def unprompted(self, *inputs):
+        return self(*inputs)
+
+
+@parallel
+@pytest.mark.parametrize("is_cross", [False, True], ids=["aligned", "cross"])
+def test_a_pass_without_prompt_leaves_out_the_frames_that_no_item_sees(config, is_cross, monkeypatch):
+    model, codes, condition, is_target, is_padding = prompted(crossed(config) if is_cross else config)
+    is_target[1, PROMPT - 1] = True  # the second item's prompt is shorter
+    hidden = is_target[..., None].expand(-1, -1, DEPTH)
+    trunk, lengths = PromptedTrunk(model, is_target, is_padding), []
+    wanted = model.trunk(model.visible_input(codes, hidden), hidden, condition, ~is_target)
+    inner = model.trunk.forward
+
+    def forward(visible, *rest, **more):
+        lengths.append(visible.shape[1])
+        return inner(visible, *rest, **more)
+
+    monkeypatch.setattr(model.trunk, "forward", forward)
+    found = trunk.unprompted(codes, hidden, condition, ~is_target)
+    torch.testing.assert_close(found[is_target], wanted[is_target], atol=1e-5, rtol=1e-5)
+    assert lengths == [FRAMES - PROMPT + 1] and not found[:, : PROMPT - 1].any()
