@@ -46,7 +46,7 @@ class SelfAttention(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "B T O"],
-        angles: Float[Tensor, "T R"],
+        turns: Float[Tensor, "2 T R"],
         allowed: Bool[Tensor, "B 1 Q S"] | None,
         cache: list[KeyValueCache] | None = None,
         start: int = 0,
@@ -61,7 +61,7 @@ class SelfAttention(nn.Module):
         """
         batch, frames, width = x.shape
         q, k, v = self.project_in(x).view(batch, frames, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, angles), rotate(k, angles)
+        q, k = rotate(q, turns), rotate(k, turns)
         if cache is not None:
             if not cache:
                 cache.append(KeyValueCache(k, room))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from resgen_tts.nn.attention import CrossAttention, KeyValueCache, SelfAttention
 from resgen_tts.nn.modulation import BiasModulation, SharedModulation, Shift
-from resgen_tts.nn.rotary import rotary_angles
+from resgen_tts.nn.rotary import rotary_angles, turns_by
 
 Memory = tuple[Float[Tensor, "B N F"], Bool[Tensor, "B N"]]
 """Features of a text to attend to, and where they are padding."""
@@ -42,13 +42,13 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Tensor, angles: Tensor, allowed: Tensor | None, by: tuple[Shift, Shift] | None,
+        self, x: Tensor, turns: Tensor, allowed: Tensor | None, by: tuple[Shift, Shift] | None,
         memory: Memory | None, cache: list[KeyValueCache] | None, start: int, room: int,
     ) -> Tensor:  # fmt: skip
         """One residual step, [B, T, O] -> [B, T, O]."""
         for_attention, for_mlp = (None, None) if by is None else by
         branch = self.attention_modulation.before(x, for_attention)
-        branch = self.attention(branch, angles, allowed, cache, start, room)
+        branch = self.attention(branch, turns, allowed, cache, start, room)
         x = self.attention_modulation.after(x, self.dropout(branch), for_attention)
         if memory is not None:
             branch = self.cross(self.cross_modulation.before(x), *memory)
@@ -110,12 +110,13 @@ class Transformer(nn.Module):
         assert is_prompt is None or not self.causal, "a causal network has no prompt that sees itself alone"
         start, room = (0, 0) if cache is None else (cache.length, cache.room)
         angles = rotary_angles(x.shape[1], self.head_dim, device=x.device, start=start, grid_width=self.grid_width)
+        turns = turns_by(angles)
         allowed = None if self.causal else _allowed(is_padding, is_prompt, start)
         by = None if self.modulation is None else self.modulation(vector)
         if cache is not None and not cache.layers:
             cache.layers = [[] for _ in self.blocks]
         for place, block in enumerate(self.blocks):
-            x = block(x, angles, allowed, by, memory, None if cache is None else cache.layers[place], start, room)
+            x = block(x, turns, allowed, by, memory, None if cache is None else cache.layers[place], start, room)
         if cache is not None and cache.grows:
             cache.length += x.shape[1]
         return self.norm(x)

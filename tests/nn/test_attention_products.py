@@ -3,7 +3,7 @@ import torch
 
 from resgen_tts.nn.attention import SelfAttention
 from resgen_tts.nn.attention_products import attend_by_products, suits_products
-from resgen_tts.nn.rotary import rotary_angles
+from resgen_tts.nn.rotary import rotary_angles, turns_by
 
 
 def inputs(spread: float) -> list[torch.Tensor]:
@@ -52,7 +52,7 @@ def test_products_are_as_exact_as_the_fused_kernel(kind, spread):
 def test_training_under_autocast_takes_the_products_and_agrees_with_fp32(monkeypatch):
     torch.manual_seed(0)
     attention = SelfAttention(32, 4)
-    x, angles = torch.randn(2, 25, 32), rotary_angles(25, 8, device=torch.device("cpu"))
+    x, turns = torch.randn(2, 25, 32), turns_by(rotary_angles(25, 8, device=torch.device("cpu")))
     allowed = (torch.arange(25) < torch.tensor([25, 9])[:, None])[:, None, None]
     gradients = []
     for enabled in (False, True):
@@ -60,7 +60,7 @@ def test_training_under_autocast_takes_the_products_and_agrees_with_fp32(monkeyp
         if enabled:
             monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", None)
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            mixed = attention(x, angles, allowed)
+            mixed = attention(x, turns, allowed)
         mixed.float().square().sum().backward()
         gradients.append(attention.project_in.weight.grad.clone())
     assert (gradients[1] - gradients[0]).norm() < 0.02 * gradients[0].norm()

@@ -5,7 +5,7 @@ import torch
 
 from resgen_tts.nn.attention import CrossAttention
 from resgen_tts.nn.code_embedding import CodeEmbedding
-from resgen_tts.nn.rotary import places, rotary_angles, rotate, sinusoids
+from resgen_tts.nn.rotary import places, rotary_angles, rotate, sinusoids, turns_by
 from resgen_tts.nn.transformer import Cache, Transformer
 
 
@@ -33,9 +33,9 @@ def test_every_position_hears_every_other():
 
 def test_rotary_scores_depend_on_the_distance_alone():
     q, k = torch.randn(2, 8)
-    angles = rotary_angles(12, 8, device=q.device)
-    turned_q = rotate(q.expand(1, 1, 12, 8), angles)[0, 0]
-    turned_k = rotate(k.expand(1, 1, 12, 8), angles)[0, 0]
+    turns = turns_by(rotary_angles(12, 8, device=q.device))
+    turned_q = rotate(q.expand(1, 1, 12, 8), turns)[0, 0]
+    turned_k = rotate(k.expand(1, 1, 12, 8), turns)[0, 0]
     scores = turned_q @ turned_k.T
     for shift in range(-5, 6):
         diagonal = scores.diagonal(shift)
