@@ -18,7 +18,7 @@ from resgen_tts.core.proposal import CodeProposal, Proposal
 from resgen_tts.core.reveal import RevealState, reveal
 from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.core.schedule import schedule_by_name
-from resgen_tts.models.conditioning import Condition, join
+from resgen_tts.models.conditioning import Condition
 from resgen_tts.models.prompted import PromptedTrunk
 from resgen_tts.models.trunk import CodeGenerator, Trunk, TrunkConfig
 from resgen_tts.nn.token_head import TokenHead
@@ -141,11 +141,8 @@ class MaskedTokens(CodeGenerator):
 def _states(
     state: RevealState, trunk: PromptedTrunk, condition: Condition, null: tuple[Condition, Tensor] | None
 ) -> Float[Tensor, "G N O"]:
-    """Hidden states of the drawn frames; behind them those of the null, where there is one, by one network call."""
+    """Hidden states of the drawn frames; behind them those of the null, where there is one."""
     if null is None:
         return trunk(state.codes, state.hidden_mask, condition, trunk.is_padding)[state.is_drawn][None]
-    both = trunk(
-        state.codes.repeat(2, 1, 1), state.hidden_mask.repeat(2, 1, 1), join(condition, null[0]),
-        torch.cat([trunk.is_padding, null[1]]),
-    )  # fmt: skip
-    return both.unflatten(0, (2, -1))[:, state.is_drawn]
+    guided = trunk.with_null(state.codes, state.hidden_mask, condition, state.hidden_mask, *null)
+    return torch.stack([part[state.is_drawn] for part in guided])

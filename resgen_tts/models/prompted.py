@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from resgen_tts.models.conditioning import Condition, TextMemory, at_frames
+from resgen_tts.models.conditioning import Condition, TextMemory, at_frames, join
 from resgen_tts.models.trunk import CodeGenerator
 from resgen_tts.nn.transformer import Cache
 
@@ -26,7 +26,8 @@ class PromptedTrunk:
     def __init__(self, model: CodeGenerator, is_target: Bool[Tensor, "B T"], is_padding: Bool[Tensor, "B T"]):
         self.model, self.is_target, self.is_padding = model, is_target, is_padding
         self.is_prompt = ~is_target & ~is_padding
-        self.num_kept = int(self.is_prompt.all(0).cumprod(0).sum()) if model.config.prompt_attention == "own" else 0
+        self.num_shared = int(self.is_prompt.all(0).cumprod(0).sum())  # leading frames that are prompt in all items
+        self.num_kept = self.num_shared if model.config.prompt_attention == "own" else 0
         self.longest = int(self.is_prompt.any(0).nonzero().amax()) + 1 if self.num_kept else 0
         self.caches: dict[int, Cache] = {}  # by items in a pass: a guided one has its null beside it
 
@@ -62,27 +63,45 @@ class PromptedTrunk:
                 cache.length, cache.grows = kept, False
         return F.pad(states(kept, frames), (0, 0, kept, 0))
 
-    def unprompted(
+    def with_null(
+        self,
+        codes: Int[Tensor, "B T D"],
+        hidden_mask: Bool[Tensor, "B T D"],
+        condition: Condition,
+        null_hidden: Bool[Tensor, "B T D"],
+        null_condition: Condition,
+        null_padding: Bool[Tensor, "B T"],
+    ) -> tuple[Float[Tensor, "B T O"], Float[Tensor, "B T O"]]:
+        """States of a guided step and of its null: one call for both, two where the null sees no prompt.
+
+        Attention tells distances alone, so a null is the same behind a prompt that is padding and with the prompt cut
+        off, which is less work. A network that is told a class or nothing has absolute positions in its input: there
+        nothing is cut.
+        """
+        is_by_frame = isinstance(condition, TextMemory) or (condition is not None and condition.is_floating_point())
+        sees_prompt = bool((self.is_prompt & ~null_padding).any())
+        if self.num_shared and is_by_frame and not sees_prompt:
+            states = self(codes, hidden_mask, condition, self.is_padding)
+            return states, self._unprompted(codes, null_hidden, null_condition, null_padding)
+        both = self(
+            torch.cat([codes, codes]), torch.cat([hidden_mask, null_hidden]), join(condition, null_condition),
+            torch.cat([self.is_padding, null_padding]),
+        )  # fmt: skip
+        states, null = both.chunk(2)
+        return states, null
+
+    def _unprompted(
         self,
         codes: Int[Tensor, "B T D"],
         hidden_mask: Bool[Tensor, "B T D"],
         condition: Condition,
         is_padding: Bool[Tensor, "B T"],
     ) -> Float[Tensor, "B T O"]:
-        """States where no prompt is seen: frames that are prompt in all items are cut off, and their states are zeros.
-
-        Attention tells distances alone, so what is left is as with a prompt that is padding, for less work. A network
-        that is told a class or nothing has absolute positions in its input and goes over all frames.
-
-        Args:
-            is_padding: frames that are not to be seen, the prompt among them.
-        """
-        model, frames = self.model, codes.shape[1]
-        is_by_frame = isinstance(condition, TextMemory) or (condition is not None and condition.is_floating_point())
-        first = int(self.is_prompt.all(0).cumprod(0).sum()) if is_by_frame else 0
+        """States behind the frames that are prompt in all items; those of the frames cut off are zeros."""
+        first, frames = self.num_shared, codes.shape[1]
         codes, hidden = codes[:, first:], hidden_mask[:, first:]
-        states = model.trunk(
-            model.visible_input(codes, hidden), hidden, at_frames(condition, first, frames), is_padding[:, first:],
-            is_prompt=torch.zeros_like(is_padding[:, first:]),
+        states = self.model.trunk(
+            self.model.visible_input(codes, hidden), hidden, at_frames(condition, first, frames),
+            is_padding[:, first:], is_prompt=torch.zeros_like(is_padding[:, first:]),
         )  # fmt: skip
         return F.pad(states, (0, 0, first, 0))

@@ -18,7 +18,7 @@ from resgen_tts.core.proposal import LatentProposal, Proposal
 from resgen_tts.core.reveal import RevealState, reveal
 from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.core.schedule import schedule_by_name
-from resgen_tts.models.conditioning import Condition, join
+from resgen_tts.models.conditioning import Condition
 from resgen_tts.models.prompted import PromptedTrunk
 from resgen_tts.models.trunk import CodeGenerator, Trunk, TrunkConfig
 from resgen_tts.nn.mixture_head import MixtureHead
@@ -135,15 +135,10 @@ class ResGen(CodeGenerator):
             depth = state.codes.shape[-1]
             num_hidden = (state.num_hidden + config.guidance_null_levels).clamp(max=depth)
             null_hidden = suffix_mask(num_hidden * trunk.is_target, depth)
-        if config.guidance_null in ("prompt", "both"):
-            states = trunk(state.codes, state.hidden_mask, condition, trunk.is_padding)[rows][None]
-            null = trunk.unprompted(state.codes, null_hidden, null_condition, null_padding)[rows][None]
-        else:
-            both = trunk(
-                torch.cat([state.codes, state.codes]), torch.cat([state.hidden_mask, null_hidden]),
-                join(condition, null_condition), torch.cat([trunk.is_padding, null_padding]),
-            )  # fmt: skip
-            states, null = (part[rows][None] for part in both.chunk(2))
+        guided = trunk.with_null(
+            state.codes, state.hidden_mask, condition, null_hidden, null_condition, null_padding
+        )  # fmt: skip
+        states, null = (part[rows][None] for part in guided)
         if on == "hidden":
             states = guide_hidden(null, states, weight)
         log_weights = head.component_log_weights(states)

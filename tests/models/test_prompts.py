@@ -276,7 +276,7 @@ class WholePass(PromptedTrunk):
         super().__init__(*inputs)
         self.num_kept = 0
 
-    def unprompted(self, *inputs):
+    def _unprompted(self, *inputs):
         return self(*inputs)
 
 
@@ -295,6 +295,6 @@ def test_a_pass_without_prompt_leaves_out_the_frames_that_no_item_sees(config, i
         return inner(visible, *rest, **more)
 
     monkeypatch.setattr(model.trunk, "forward", forward)
-    found = trunk.unprompted(codes, hidden, condition, ~is_target)
+    found = trunk._unprompted(codes, hidden, condition, ~is_target)
     torch.testing.assert_close(found[is_target], wanted[is_target], atol=1e-5, rtol=1e-5)
     assert lengths == [FRAMES - PROMPT + 1] and not found[:, : PROMPT - 1].any()
