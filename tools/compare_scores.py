@@ -13,7 +13,7 @@ from typing import Any
 
 from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import read_json
-from resgen_tts.evaluation.statistics import Interval, paired_difference, ratio_interval
+from resgen_tts.evaluation.measures.statistics import Interval, paired_difference, ratio_interval
 
 SCORES_FILE = "score.json"
 LENGTH = "length / recording's"

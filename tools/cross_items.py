@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from resgen_tts.common.errors import DataError, ResGenError
-from resgen_tts.evaluation.item_list import Prompt, cross, first_prompts, read_prompts, write_list
-from resgen_tts.evaluation.protocols import read_items
+from resgen_tts.evaluation.protocols.item_list import Prompt, cross, first_prompts, read_prompts, write_list
+from resgen_tts.evaluation.protocols.pairs import read_items
 
 
 def prompts_of(source: Path) -> list[Prompt]:

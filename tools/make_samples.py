@@ -110,7 +110,7 @@ def read_pairs(data: Path, source: str, licence: str) -> list[Item]:
     Raises:
         DataError: the data cannot be read, or source and licence are missing.
     """
-    from resgen_tts.evaluation.protocols import read_items
+    from resgen_tts.evaluation.protocols.pairs import read_items
 
     first = {}
     for item in read_items(data):
@@ -196,7 +196,7 @@ def write_picture(path: Path, prompt: Float[np.ndarray, "N"], output: Float[np.n
     import soxr
     from PIL import Image
 
-    from resgen_tts.evaluation.pictures import draw_mels
+    from resgen_tts.evaluation.reports.pictures import draw_mels
     from resgen_tts.evaluation.waves import SCORING_RATE
 
     waves = {"prompt": prompt, "output": output}

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from resgen_tts.common.errors import CheckpointError, DataError, ResGenError
 
 if TYPE_CHECKING:
-    from resgen_tts.evaluation.validation_curve import Curve
+    from resgen_tts.evaluation.reports.validation_curve import Curve
 
 TARGET_SECONDS = (1.5, 9.0)
 PROMPT_SECONDS = (2.5, 10.0)
@@ -90,9 +90,9 @@ class Judge:
     def __init__(self, options: argparse.Namespace):
         from resgen_tts.apps.sampler_words import changed
         from resgen_tts.apps.synthesize import Manner
-        from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
-        from resgen_tts.evaluation.remembered import RememberingEncoder, RememberingRecognizer
-        from resgen_tts.evaluation.resemblyzer_speaker import Resemblyzer
+        from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
+        from resgen_tts.evaluation.judges.remembered import RememberingEncoder, RememberingRecognizer
+        from resgen_tts.evaluation.judges.resemblyzer_speaker import Resemblyzer
 
         self.exp, self.output, self.seed = options.exp, options.output, options.seed
         self.mel_vae = options.mel_vae or options.exp / "mel_vae"
@@ -140,9 +140,9 @@ class Judge:
         from resgen_tts.apps.pretrained import load_system
         from resgen_tts.apps.synthesize import speak_tasks
         from resgen_tts.engine.checkpoint import save_model
-        from resgen_tts.evaluation.protocols import read_synth
+        from resgen_tts.evaluation.protocols.synth_folder import read_synth
+        from resgen_tts.evaluation.reports.validation_curve import curve_row, training_hours, validation_loss
         from resgen_tts.evaluation.scores import score_folder
-        from resgen_tts.evaluation.validation_curve import curve_row, training_hours, validation_loss
 
         facts = self.facts()  # before the vocoder is read: should it change meanwhile, the next row tells
         weights, config = averaged(checkpoint)
@@ -174,8 +174,8 @@ class Judge:
         import statistics
 
         from resgen_tts.common.run_dir import sha256_file
-        from resgen_tts.evaluation.reconstruction import mel_l1
-        from resgen_tts.evaluation.text_error import text_error, total
+        from resgen_tts.evaluation.measures.reconstruction import mel_l1
+        from resgen_tts.evaluation.measures.text_error import text_error, total
         from resgen_tts.evaluation.waves import read_wave
         from resgen_tts.speech.audio_io import save_wav
 
@@ -203,7 +203,7 @@ class Judge:
 
     def _tasks(self, options: argparse.Namespace) -> list[Any]:
         from resgen_tts.apps.synthesize import pair_tasks, tasks_of_pairs
-        from resgen_tts.evaluation.pocketsphinx_asr import ClosedVocabulary, bundled_pronunciations
+        from resgen_tts.evaluation.judges.pocketsphinx_asr import ClosedVocabulary, bundled_pronunciations
         from resgen_tts.speech.corpus import load_cuts
 
         if options.split == "test":
@@ -217,7 +217,7 @@ class Judge:
         return pair_tasks(options.data, pairs, options.split, "chosen pairs")
 
     def _own_vocabulary(self) -> Path:
-        from resgen_tts.evaluation.pocketsphinx_asr import write_uniform_vocabulary
+        from resgen_tts.evaluation.judges.pocketsphinx_asr import write_uniform_vocabulary
 
         folder = self.output / "lm"
         write_uniform_vocabulary(folder, [word for task in self.tasks for word in words_of(task.text)])
@@ -341,7 +341,7 @@ def main() -> int:
     options = parser.parse_args()
     import torch
 
-    from resgen_tts.evaluation.validation_curve import Curve
+    from resgen_tts.evaluation.reports.validation_curve import Curve
 
     torch.set_num_threads(options.threads)
     try:

@@ -9,7 +9,7 @@ import numpy as np
 from recipes.corpora.made_speech import Clip, clip_path
 from recipes.corpora.parallel import in_parallel
 from recipes.corpora.recording_checks import speaker_identification, word_errors
-from resgen_tts.evaluation.text_error import text_error
+from resgen_tts.evaluation.measures.text_error import text_error
 
 UNRECOGNIZED_WER = 0.3  # a voice above this, and three times worse than the median voice, is dropped
 

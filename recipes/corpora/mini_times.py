@@ -23,7 +23,7 @@ from recipes.corpora.synthesizers import BaseVoice
 from recipes.corpora.world_voice import Transform, analyse, render
 from resgen_tts.common.errors import DataError, ResGenError
 from resgen_tts.common.run_dir import read_json, write_text
-from resgen_tts.evaluation.timed import Span, Timed
+from resgen_tts.evaluation.measures.timed import Span, Timed
 from resgen_tts.evaluation.waves import read_wave
 from resgen_tts.speech.corpus import load_cuts
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from recipes.corpora.synthesizers import COMMAND_TIMEOUT_SECONDS, BaseVoice, speak
 from resgen_tts.common.errors import DataError
-from resgen_tts.evaluation.boundaries import edit_alignment
-from resgen_tts.evaluation.phone_names import PAUSES, substitution_cost
-from resgen_tts.evaluation.text_error import letters_only
-from resgen_tts.evaluation.timed import Span, Timed
+from resgen_tts.evaluation.measures.boundaries import edit_alignment
+from resgen_tts.evaluation.measures.phone_names import PAUSES, substitution_cost
+from resgen_tts.evaluation.measures.text_error import letters_only
+from resgen_tts.evaluation.measures.timed import Span, Timed
 
 ENGINES = ("flite", "festival")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
-from resgen_tts.evaluation.resemblyzer_speaker import Resemblyzer
-from resgen_tts.evaluation.text_error import text_error
+from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
+from resgen_tts.evaluation.judges.resemblyzer_speaker import Resemblyzer
+from resgen_tts.evaluation.measures.text_error import text_error
 
 
 def word_errors(paths: Sequence[Path], texts: Sequence[str], language_model: Path) -> list[int]:

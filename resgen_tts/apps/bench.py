@@ -77,7 +77,7 @@ def _bench_schemes(options: argparse.Namespace, report: dict[str, Any], speed, t
     import torch
 
     from resgen_tts.common.run_dir import commit_hash, hardware_line, write_json, write_text
-    from resgen_tts.evaluation.scheme_table import depth_table, draw_depths, quality_table, speed_table
+    from resgen_tts.evaluation.reports.scheme_table import depth_table, draw_depths, quality_table, speed_table
 
     if options.threads:
         torch.set_num_threads(options.threads)

@@ -15,7 +15,7 @@ from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.randomness import generator as named_generator
 from resgen_tts.common.run_dir import read_json, read_jsonl
 from resgen_tts.core.sampler_config import SamplerConfig
-from resgen_tts.evaluation.image_quality import PictureJudge, frechet_distance
+from resgen_tts.evaluation.measures.image_quality import PictureJudge, frechet_distance
 from resgen_tts.image.dataset import to_bytes
 from resgen_tts.image.sheets import draw_sheet
 from resgen_tts.image.synthesizer import draw_codes, draw_pictures

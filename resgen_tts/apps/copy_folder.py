@@ -16,10 +16,10 @@ from resgen_tts.common.errors import AudioError, ConfigError
 from resgen_tts.common.run_dir import read_json, sha256_file, write_json
 from resgen_tts.core.code_space import code_space_hash
 from resgen_tts.evaluation.copy_scores import RECORDING, score_copy
-from resgen_tts.evaluation.rate_distortion import LevelFigures
-from resgen_tts.evaluation.recordings import Recording
-from resgen_tts.evaluation.speaker import SpeakerEncoder
-from resgen_tts.evaluation.text_error import Recognizer
+from resgen_tts.evaluation.measures.speaker import SpeakerEncoder
+from resgen_tts.evaluation.measures.text_error import Recognizer
+from resgen_tts.evaluation.protocols.recordings import Recording
+from resgen_tts.evaluation.reports.rate_distortion import LevelFigures
 from resgen_tts.evaluation.waves import read_wave
 from resgen_tts.tokenizers.contract import Tokenizer
 from resgen_tts.tokenizers.level_report import count_codes, usage

@@ -15,9 +15,9 @@ from resgen_tts.apps.pretrained import load_aligner, load_generator
 from resgen_tts.common.errors import CheckpointError, DataError
 from resgen_tts.common.run_dir import read_jsonl
 from resgen_tts.engine.checkpoint import load_model
-from resgen_tts.evaluation.phone_names import from_arpabet, from_ipa
-from resgen_tts.evaluation.text_error import letters_only
-from resgen_tts.evaluation.timed import Span, Timed
+from resgen_tts.evaluation.measures.phone_names import from_arpabet, from_ipa
+from resgen_tts.evaluation.measures.text_error import letters_only
+from resgen_tts.evaluation.measures.timed import Span, Timed
 from resgen_tts.speech.alignment import Aligner
 from resgen_tts.speech.corpus import load_cuts
 from resgen_tts.speech.text.spell import spell

@@ -10,14 +10,14 @@ from pathlib import Path
 from resgen_tts.apps.options import underscored
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.run_dir import commit_hash, hardware_line, write_json, write_text
-from resgen_tts.evaluation.page import html_page
-from resgen_tts.evaluation.pictures import draw_mels
-from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
-from resgen_tts.evaluation.protocols import CLONE, RECORDING, SynthFolder, read_synth
-from resgen_tts.evaluation.report import ResultRow, append_result, log_figures, markdown
-from resgen_tts.evaluation.resemblyzer_speaker import Resemblyzer
+from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
+from resgen_tts.evaluation.judges.resemblyzer_speaker import Resemblyzer
+from resgen_tts.evaluation.measures.text_error import letters_only
+from resgen_tts.evaluation.protocols.synth_folder import CLONE, RECORDING, SynthFolder, read_synth
+from resgen_tts.evaluation.reports.page import html_page
+from resgen_tts.evaluation.reports.pictures import draw_mels
+from resgen_tts.evaluation.reports.report import ResultRow, append_result, log_figures, markdown
 from resgen_tts.evaluation.scores import ScoreReport, score_folder, worst_first
-from resgen_tts.evaluation.text_error import letters_only
 from resgen_tts.evaluation.waves import read_wave
 
 SCORES_FILE = "score.json"
@@ -71,7 +71,7 @@ def score(
     Running it again on the same folder writes the same files; ``score.json`` is written last.
 
     Args:
-        synth: folder as `evaluation.protocols` describes it.
+        synth: folder as `evaluation.protocols.synth_folder` describes it.
         output: folder to write into; made if need be.
         language_model: folder of a closed vocabulary, or None for the open one.
         open_vocabulary: the open one besides the closed one, as a second hearing of every output.

@@ -16,13 +16,13 @@ from resgen_tts.apps.recording_alignment import Aligned, RecordingAligner, Spoke
 from resgen_tts.common.errors import ConfigError, DataError, TextError
 from resgen_tts.common.randomness import generator
 from resgen_tts.common.run_dir import commit_hash, hardware_line, read_jsonl, sha256_file, write_json, write_text
-from resgen_tts.evaluation.alignment_sheet import Panel, draw_alignments
-from resgen_tts.evaluation.boundaries import WITHIN_MS, BoundaryScore, boundary_errors, summarize
-from resgen_tts.evaluation.pocketsphinx_alignment import PocketSphinxAligner
-from resgen_tts.evaluation.report import percent
+from resgen_tts.evaluation.judges.pocketsphinx_alignment import PocketSphinxAligner
+from resgen_tts.evaluation.measures.boundaries import WITHIN_MS, BoundaryScore, boundary_errors, summarize
+from resgen_tts.evaluation.measures.statistics import Interval
+from resgen_tts.evaluation.measures.timed import Timed
+from resgen_tts.evaluation.reports.alignment_sheet import Panel, draw_alignments
+from resgen_tts.evaluation.reports.report import percent
 from resgen_tts.evaluation.scores import MAX_SKIPPED_SHARE
-from resgen_tts.evaluation.statistics import Interval
-from resgen_tts.evaluation.timed import Timed
 
 SCORES_FILE, REPORT_FILE, OVERVIEW_FILE = "scores.json", "report.md", "overview.png"
 ALIGNER, TRUTH, POCKETSPHINX = "aligner", "truth", "pocketsphinx"

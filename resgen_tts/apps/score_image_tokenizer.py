@@ -41,7 +41,7 @@ def score_image_tokenizer(
 
     from resgen_tts.apps.pretrained_image import load_image_vae
     from resgen_tts.apps.score_tokenizer import depths_to_decode
-    from resgen_tts.evaluation.image_quality import load_judge
+    from resgen_tts.evaluation.measures.image_quality import load_judge
     from resgen_tts.image.dataset import load_pictures, to_bytes, to_signed
     from resgen_tts.image.sheets import draw_sheet
 
@@ -86,8 +86,8 @@ def psnr(pictures: np.ndarray, copies: np.ndarray) -> np.ndarray:
 
 
 def _figures(pictures: np.ndarray, copies: np.ndarray, labels: np.ndarray, critic, seed: int) -> dict[str, Any]:
-    from resgen_tts.evaluation.image_quality import frechet_distance
-    from resgen_tts.evaluation.statistics import mean_interval
+    from resgen_tts.evaluation.measures.image_quality import frechet_distance
+    from resgen_tts.evaluation.measures.statistics import mean_interval
 
     return {
         "psnr": asdict(mean_interval(psnr(pictures, copies).tolist(), seed=seed)),
@@ -97,8 +97,8 @@ def _figures(pictures: np.ndarray, copies: np.ndarray, labels: np.ndarray, criti
 
 
 def _markdown(rows: dict[str, dict[str, Any]], facts: dict[str, Any]) -> str:
-    from resgen_tts.evaluation.report import EMBEDDED_MARK, NOT_MEASURED
-    from resgen_tts.evaluation.scheme_table import table
+    from resgen_tts.evaluation.reports.report import EMBEDDED_MARK, NOT_MEASURED
+    from resgen_tts.evaluation.reports.scheme_table import table
 
     lines = []
     for name, row in rows.items():

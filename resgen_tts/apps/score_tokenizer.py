@@ -18,14 +18,14 @@ from resgen_tts.common.randomness import generator
 from resgen_tts.common.run_dir import commit_hash, hardware_line, write_json, write_text
 from resgen_tts.core.code_space import code_space_hash
 from resgen_tts.evaluation.copy_scores import RECORDING, CopyScore, TextCounts, summarize, worse_when_deeper
-from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
-from resgen_tts.evaluation.rate_distortion import TokenizerReport, draw_rate_distortion, markdown
-from resgen_tts.evaluation.recordings import Recording, find_recordings, read_recordings
-from resgen_tts.evaluation.resemblyzer_speaker import Resemblyzer
+from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
+from resgen_tts.evaluation.judges.resemblyzer_speaker import Resemblyzer
+from resgen_tts.evaluation.measures.speaker import SpeakerEncoder
+from resgen_tts.evaluation.measures.speed import summarize_speed
+from resgen_tts.evaluation.measures.text_error import Recognizer, letters_only, text_error
+from resgen_tts.evaluation.protocols.recordings import Recording, find_recordings, read_recordings
+from resgen_tts.evaluation.reports.rate_distortion import TokenizerReport, draw_rate_distortion, markdown
 from resgen_tts.evaluation.scores import MAX_SKIPPED_SHARE
-from resgen_tts.evaluation.speaker import SpeakerEncoder
-from resgen_tts.evaluation.speed import summarize_speed
-from resgen_tts.evaluation.text_error import Recognizer, letters_only, text_error
 from resgen_tts.tokenizers.contract import Tokenizer, bitrate_kbps
 from resgen_tts.tokenizers.depth_prefixes import scored_prefixes
 

@@ -14,7 +14,7 @@ import numpy as np
 from resgen_tts.common.errors import ConfigError, DataError, ResGenError
 from resgen_tts.common.run_dir import commit_hash, hardware_line, sha256_file, write_json, write_text
 from resgen_tts.core.sampler_config import SamplerConfig
-from resgen_tts.evaluation.item_list import ListItem
+from resgen_tts.evaluation.protocols.item_list import ListItem
 from resgen_tts.speech.length import LengthConfig
 from resgen_tts.speech.reference import ReferenceConfig
 
@@ -117,7 +117,7 @@ def synthesize_list(
     if item_list is None:
         tasks = tasks_of_pairs(Path(data), pairs)
     else:
-        from resgen_tts.evaluation.item_list import read_list
+        from resgen_tts.evaluation.protocols.item_list import read_list
 
         tasks = tasks_of_list(read_list(item_list), system, reference)
     rows, failed = speak_tasks(system, tasks[:limit], output, manner, seed)

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from resgen_tts.common.errors import CheckpointError, TextError
-from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
-from resgen_tts.evaluation.text_error import Recognizer
+from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
+from resgen_tts.evaluation.measures.text_error import Recognizer
 from resgen_tts.speech.audio_io import save_wav
 from resgen_tts.speech.voice_facts import MEND_TRANSCRIPT
 
@@ -37,7 +37,7 @@ def choose_recognizer(asr: str = AUTO) -> Recognizer:
             )
     if asr == POCKETSPHINX:
         return PocketSphinx()
-    from resgen_tts.evaluation.whisper_asr import Whisper
+    from resgen_tts.evaluation.judges.whisper_asr import Whisper
 
     return Whisper(asr)
 

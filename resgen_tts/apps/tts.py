@@ -363,7 +363,7 @@ class TTS:
         """Recogniser and speaker encoder of the self-check, loaded once."""
         if asr not in self._scorers:
             from resgen_tts.apps.transcription import choose_recognizer
-            from resgen_tts.evaluation.resemblyzer_speaker import Resemblyzer
+            from resgen_tts.evaluation.judges.resemblyzer_speaker import Resemblyzer
 
             self._scorers[asr] = choose_recognizer(asr), Resemblyzer()
         return self._scorers[asr]

@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from resgen_tts.common.errors import AudioError
-from resgen_tts.evaluation.pesq_quality import pesq_quality
-from resgen_tts.evaluation.reconstruction import mel_l1, spectral_distance
-from resgen_tts.evaluation.speaker import SpeakerEncoder, cosine
-from resgen_tts.evaluation.statistics import Interval, mean_interval, paired_difference, ratio_interval
-from resgen_tts.evaluation.stoi_intelligibility import intelligibility
-from resgen_tts.evaluation.text_error import ErrorCounts
+from resgen_tts.evaluation.judges.pesq_quality import pesq_quality
+from resgen_tts.evaluation.judges.stoi_intelligibility import intelligibility
+from resgen_tts.evaluation.measures.reconstruction import mel_l1, spectral_distance
+from resgen_tts.evaluation.measures.speaker import SpeakerEncoder, cosine
+from resgen_tts.evaluation.measures.statistics import Interval, mean_interval, paired_difference, ratio_interval
+from resgen_tts.evaluation.measures.text_error import ErrorCounts
 from resgen_tts.evaluation.waves import is_silent, read_wave
 
 RECORDING, VOCODER, GRIFFIN_LIM = "recording", "vocoder", "griffin_lim"  # what a tokenizer's copies stand between

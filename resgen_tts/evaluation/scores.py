@@ -10,13 +10,13 @@ from tqdm import tqdm
 
 from resgen_tts.common.errors import AudioError, DataError
 from resgen_tts.common.run_dir import sha256_file
-from resgen_tts.evaluation.protocols import CLONE, COPY, RECORDING, REQUESTS_FILE, SynthFolder, SynthItem
-from resgen_tts.evaluation.reconstruction import length_ratio, mel_l1
-from resgen_tts.evaluation.robustness import Robustness, RobustnessRates, robustness, robustness_rates
-from resgen_tts.evaluation.speaker import SpeakerEncoder, SpeakerSimilarity, similarity
-from resgen_tts.evaluation.speed import SpeedSummary, summarize_speed
-from resgen_tts.evaluation.statistics import Interval, mean_interval, paired_difference, ratio_interval
-from resgen_tts.evaluation.text_error import Recognizer, TextError, letters_only, text_error
+from resgen_tts.evaluation.measures.reconstruction import length_ratio, mel_l1
+from resgen_tts.evaluation.measures.robustness import Robustness, RobustnessRates, robustness, robustness_rates
+from resgen_tts.evaluation.measures.speaker import SpeakerEncoder, SpeakerSimilarity, similarity
+from resgen_tts.evaluation.measures.speed import SpeedSummary, summarize_speed
+from resgen_tts.evaluation.measures.statistics import Interval, mean_interval, paired_difference, ratio_interval
+from resgen_tts.evaluation.measures.text_error import Recognizer, TextError, letters_only, text_error
+from resgen_tts.evaluation.protocols.synth_folder import CLONE, COPY, RECORDING, REQUESTS_FILE, SynthFolder, SynthItem
 from resgen_tts.evaluation.waves import is_silent, read_wave, wave_seconds
 
 MAX_SKIPPED_SHARE = 0.01

@@ -11,7 +11,7 @@ SCORING_RATE = 16_000  # Hz; what every scorer of this package listens to
 SILENCE_PEAK = 1e-4  # a wave that never reaches -80 dBFS holds no speech
 
 
-def read_wave(path: Path, *, sample_rate: int = SCORING_RATE) -> Float[np.ndarray, "N"]:
+def read_wave(path: Path, *, sample_rate: int = SCORING_RATE, start_seconds: float = 0.0) -> Float[np.ndarray, "N"]:
     """Read a sound file as mono float32 in [-1, 1].
 
     Several channels are averaged, another rate is resampled, float samples outside [-1, 1] are clipped as a player
@@ -20,8 +20,9 @@ def read_wave(path: Path, *, sample_rate: int = SCORING_RATE) -> Float[np.ndarra
     Args:
         path: a file that libsndfile reads.
         sample_rate: rate of the result in Hz.
+        start_seconds: what comes before is left out, e.g. the prompt of a continuation.
     Raises:
-        AudioError: the file is missing, is no audio, holds no samples, or holds NaN or infinity.
+        AudioError: the file is missing, is no audio, holds no samples (from that time on), or holds NaN or infinity.
     """
     import soundfile
 
@@ -33,8 +34,10 @@ def read_wave(path: Path, *, sample_rate: int = SCORING_RATE) -> Float[np.ndarra
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise AudioError(f"{path} cannot be decoded: {error}") from error
     wave = samples.mean(axis=1)
+    wave = wave[round(start_seconds * rate) :]
     if not len(wave):
-        raise AudioError(f"{path} holds no samples.", code="AUDIO_NO_SAMPLES")
+        behind = f" after {start_seconds:.2f} s" if start_seconds else ""
+        raise AudioError(f"{path} holds no samples{behind}.", code="AUDIO_NO_SAMPLES")
     if not np.isfinite(wave).all():
         raise AudioError(f"{path} holds samples that are not finite.", code="AUDIO_NONFINITE")
     if rate != sample_rate:

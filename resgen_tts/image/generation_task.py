@@ -9,7 +9,7 @@ from torch import nn
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.engine.task import StepOutput
-from resgen_tts.evaluation.loss_curve import LossCurve, scalars
+from resgen_tts.evaluation.reports.loss_curve import LossCurve, scalars
 from resgen_tts.image.codes import PictureCodeBatch, PictureCodeBatches
 from resgen_tts.image.generator import ImageGenerator
 

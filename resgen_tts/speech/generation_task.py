@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from resgen_tts.engine.task import StepOutput
-from resgen_tts.evaluation.loss_curve import LossCurve, scalars
+from resgen_tts.evaluation.reports.loss_curve import LossCurve, scalars
 from resgen_tts.speech.code_task import CodeTask, plot_alignment
 from resgen_tts.speech.corpus import CodeBatch
 

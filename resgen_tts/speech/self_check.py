@@ -11,8 +11,8 @@ from jaxtyping import Float
 
 from resgen_tts.common.errors import ConfigError, TextError
 from resgen_tts.common.randomness import seed_of
-from resgen_tts.evaluation.speaker import SpeakerEncoder, cosine
-from resgen_tts.evaluation.text_error import Recognizer, text_error
+from resgen_tts.evaluation.measures.speaker import SpeakerEncoder, cosine
+from resgen_tts.evaluation.measures.text_error import Recognizer, text_error
 from resgen_tts.speech.text.normalize import NormalizedText
 
 

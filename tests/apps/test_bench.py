@@ -11,7 +11,7 @@ from resgen_tts.common.config import to_plain
 from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.core.schedule import reveal_plan, schedule_by_name
 from resgen_tts.engine.checkpoint import save_model
-from resgen_tts.evaluation.scheme_table import quality_table
+from resgen_tts.evaluation.reports.scheme_table import quality_table
 from resgen_tts.image.codes import code_space_hash
 from resgen_tts.image.generator import ImageGenerator
 from resgen_tts.models.catalog import SCHEMES, build_generator

@@ -37,7 +37,7 @@ def test_one_factor_at_a_time_and_the_base_once():
 
 @pytest.fixture
 def words(tmp_path):
-    from resgen_tts.evaluation.pocketsphinx_asr import write_uniform_vocabulary
+    from resgen_tts.evaluation.judges.pocketsphinx_asr import write_uniform_vocabulary
 
     write_uniform_vocabulary(tmp_path / "lm", ["the", "cat", "sat"])
     return tmp_path / "lm"

@@ -12,8 +12,8 @@ from resgen_tts.apps.recording_alignment import RecordingAligner, read_spoken, s
 from resgen_tts.apps.score_alignment import ScoreAlignmentArguments, read_times, score_alignment
 from resgen_tts.common.errors import CheckpointError, ConfigError, DataError
 from resgen_tts.common.run_dir import read_json, write_text
-from resgen_tts.evaluation.pocketsphinx_alignment import Forced
-from resgen_tts.evaluation.timed import Span, Timed
+from resgen_tts.evaluation.judges.pocketsphinx_alignment import Forced
+from resgen_tts.evaluation.measures.timed import Span, Timed
 from resgen_tts.speech.alignment import Aligner, AlignerConfig
 from resgen_tts.speech.text.encoder import TextEncoderConfig
 from resgen_tts.speech.text.symbols import collect_inventory

@@ -10,7 +10,7 @@ from resgen_tts.apps.score_image_tokenizer import psnr, score_image_tokenizer
 from resgen_tts.common.config import to_plain
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.engine.checkpoint import save_model
-from resgen_tts.evaluation.image_quality import PictureJudge
+from resgen_tts.evaluation.measures.image_quality import PictureJudge
 from resgen_tts.image.dataset import load_pictures, to_bytes, to_signed
 from resgen_tts.tokenizers.image_vae import ImageVAE, ImageVAEConfig
 from resgen_tts.tokenizers.quantizer import QuantizerConfig

@@ -40,7 +40,7 @@ def fakes(monkeypatch):
     monkeypatch.delenv(transcription.WHISPER_VARIABLE, raising=False)
     scribe = Scribe("what was said")
     monkeypatch.setattr(transcription, "PocketSphinx", lambda: scribe)
-    monkeypatch.setattr("resgen_tts.evaluation.whisper_asr.Whisper", FakeWhisper)
+    monkeypatch.setattr("resgen_tts.evaluation.judges.whisper_asr.Whisper", FakeWhisper)
     return scribe
 
 

@@ -15,7 +15,7 @@ import torch
 from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import read_jsonl
 from resgen_tts.engine.checkpoint import load_model, save_checkpoint
-from resgen_tts.evaluation.validation_curve import Curve, draw_validation_curve, training_hours, validation_loss
+from resgen_tts.evaluation.reports.validation_curve import Curve, draw_validation_curve, training_hours, validation_loss
 
 SPEC = importlib.util.spec_from_file_location(
     "validation_curve", Path(__file__).parents[2] / "tools" / "validation_curve.py"

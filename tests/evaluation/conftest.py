@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from resgen_tts.evaluation.protocols import SynthItem, write_synth
+from resgen_tts.evaluation.protocols.synth_folder import SynthItem, write_synth
 
 RATE = 16_000
 RUN = {

@@ -15,10 +15,10 @@ from resgen_tts.evaluation.copy_scores import (
     summarize,
     worse_when_deeper,
 )
-from resgen_tts.evaluation.pesq_quality import pesq_quality
-from resgen_tts.evaluation.reconstruction import mel_l1, spectral_distance
-from resgen_tts.evaluation.stoi_intelligibility import intelligibility
-from resgen_tts.evaluation.text_error import ErrorCounts, text_error
+from resgen_tts.evaluation.judges.pesq_quality import pesq_quality
+from resgen_tts.evaluation.judges.stoi_intelligibility import intelligibility
+from resgen_tts.evaluation.measures.reconstruction import mel_l1, spectral_distance
+from resgen_tts.evaluation.measures.text_error import ErrorCounts, text_error
 from resgen_tts.evaluation.waves import read_wave
 
 for module in ("pesq", "pystoi"):

@@ -7,8 +7,8 @@ import pytest
 
 from resgen_tts.apps.score import ScoreArguments, main, run, score
 from resgen_tts.common.errors import ConfigError, DataError
-from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
-from resgen_tts.evaluation.protocols import SynthItem, write_synth
+from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
+from resgen_tts.evaluation.protocols.synth_folder import SynthItem, write_synth
 
 for module in ("pocketsphinx", "webrtcvad"):
     pytest.importorskip(module, reason="the extra 'eval' is not installed; scoring with real scorers is NOT tested")

@@ -12,10 +12,11 @@ import pytest
 
 from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import write_json
-from resgen_tts.evaluation.page import html_page
-from resgen_tts.evaluation.pictures import draw_mels
-from resgen_tts.evaluation.protocols import read_synth
-from resgen_tts.evaluation.report import (
+from resgen_tts.evaluation.measures.speed import REAL_TIME_FACTOR, told_threads
+from resgen_tts.evaluation.protocols.synth_folder import read_synth
+from resgen_tts.evaluation.reports.page import html_page
+from resgen_tts.evaluation.reports.pictures import draw_mels
+from resgen_tts.evaluation.reports.report import (
     ResultRow,
     append_result,
     log_figures,
@@ -25,7 +26,6 @@ from resgen_tts.evaluation.report import (
     table_rows,
 )
 from resgen_tts.evaluation.scores import score_folder, worst_first
-from resgen_tts.evaluation.speed import REAL_TIME_FACTOR, told_threads
 from resgen_tts.evaluation.waves import read_wave
 
 

@@ -14,7 +14,7 @@ from recipes.corpora.synthesizers import BaseVoice, installed_voices
 from recipes.corpora.world_voice import Transform
 from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import write_json
-from resgen_tts.evaluation.timed import Span, Timed
+from resgen_tts.evaluation.measures.timed import Span, Timed
 
 TEXTS = ("where did the doctor's father go", "my sister bought five letters today")
 VOICES = installed_voices()

@@ -145,8 +145,8 @@ def test_real_scorers_choose_the_right_words_in_the_right_voice(tmp_path):
         pytest.importorskip(module, reason="the extra 'eval' is not installed; real scorers are NOT tested")
     if shutil.which("flite") is None:
         pytest.skip("flite is not installed; the self-check of real synthetic speech is NOT tested")
-    from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
-    from resgen_tts.evaluation.resemblyzer_speaker import Resemblyzer
+    from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
+    from resgen_tts.evaluation.judges.resemblyzer_speaker import Resemblyzer
 
     text = "The doctor opened the window and waited for the children."
 

@@ -107,7 +107,7 @@ class Prints:
     """Voice prints of chunks beside that of the reference as the tokenizer gives it back."""
 
     def __init__(self, tts, voice):
-        from resgen_tts.evaluation.resemblyzer_speaker import Resemblyzer
+        from resgen_tts.evaluation.judges.resemblyzer_speaker import Resemblyzer
 
         self.encoder, self.sample_rate = Resemblyzer(), tts.sample_rate
         self.own = self._print(tts.synthesizer.decode(voice.codes))

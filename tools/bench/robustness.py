@@ -21,12 +21,12 @@ from tqdm import tqdm
 
 from resgen_tts.common.errors import DataError, require
 from resgen_tts.common.run_dir import write_json
-from resgen_tts.evaluation.item_list import ListItem, as_list, read_list
-from resgen_tts.evaluation.pocketsphinx_asr import PADDING_SECONDS, PocketSphinx
-from resgen_tts.evaluation.protocols import read_items
-from resgen_tts.evaluation.robustness import Robustness, robustness, robustness_rates
-from resgen_tts.evaluation.statistics import paired_difference
-from resgen_tts.evaluation.text_error import Recognizer, letters_only, text_error
+from resgen_tts.evaluation.judges.pocketsphinx_asr import PADDING_SECONDS, PocketSphinx
+from resgen_tts.evaluation.measures.robustness import Robustness, robustness, robustness_rates
+from resgen_tts.evaluation.measures.statistics import paired_difference
+from resgen_tts.evaluation.measures.text_error import Recognizer, letters_only, text_error
+from resgen_tts.evaluation.protocols.item_list import ListItem, as_list, read_list
+from resgen_tts.evaluation.protocols.pairs import read_items
 from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave
 from resgen_tts.speech.prompt import ReferenceConfig
 from resgen_tts.speech.text.normalize import normalize

@@ -22,8 +22,8 @@ from typing import Any
 
 from resgen_tts.common.errors import ConfigError, DataError, ResGenError
 from resgen_tts.core.sampler_config import SamplerConfig
-from resgen_tts.evaluation.report import NOT_MEASURED
-from resgen_tts.evaluation.speed import REAL_TIME_FACTOR
+from resgen_tts.evaluation.measures.speed import REAL_TIME_FACTOR
+from resgen_tts.evaluation.reports.report import NOT_MEASURED
 
 FACTORS = ("steps", "guidance", "temperature", "top_p", "choice_temperature", "schedule")
 COLUMNS = {  # of the table: heading, key of a cell, factor, decimals
@@ -152,11 +152,11 @@ class Bench:
         from resgen_tts.apps.pretrained import load_system
         from resgen_tts.apps.synthesize import Manner, model_facts, model_parts, tasks_of_list
         from resgen_tts.common.run_dir import commit_hash, hardware_line, sha256_file
-        from resgen_tts.evaluation.item_list import as_list, read_list
-        from resgen_tts.evaluation.pocketsphinx_asr import PocketSphinx
-        from resgen_tts.evaluation.protocols import read_items
-        from resgen_tts.evaluation.remembered import RememberingEncoder
-        from resgen_tts.evaluation.resemblyzer_speaker import Resemblyzer
+        from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
+        from resgen_tts.evaluation.judges.remembered import RememberingEncoder
+        from resgen_tts.evaluation.judges.resemblyzer_speaker import Resemblyzer
+        from resgen_tts.evaluation.protocols.item_list import as_list, read_list
+        from resgen_tts.evaluation.protocols.pairs import read_items
 
         self.output, self.seed = options.output, options.seed
         self.made_with = {"threads": options.threads, "commit": commit_hash()}
@@ -217,7 +217,7 @@ class Bench:
 
     def _scored(self, folder: Path, rows: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> dict[str, Any]:
         """Figures of the items that were spoken; settings that break items are a finding, and no reason to stop."""
-        from resgen_tts.evaluation.protocols import read_synth
+        from resgen_tts.evaluation.protocols.synth_folder import read_synth
         from resgen_tts.evaluation.scores import score_folder
 
         if not rows:

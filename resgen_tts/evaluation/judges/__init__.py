@@ -1,0 +1,1 @@
+"""What listens to waves and looks at pictures: one library or published model a file."""
