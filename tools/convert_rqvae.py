@@ -27,10 +27,10 @@ from torch import Tensor, nn
 
 from resgen_tts.common.config import to_plain
 from resgen_tts.common.errors import CheckpointError, ResGenError
+from resgen_tts.common.weight_files import read_weights
 from resgen_tts.engine.checkpoint import save_model
 from resgen_tts.tokenizers.image_networks import ResidualBlock
 from resgen_tts.tokenizers.image_vae import IMAGE_VAES, ImageVAE, ImageVAEConfig
-from resgen_tts.tokenizers.weight_files import read_weights
 
 _BLOCK = {
     "norm1": "layers.0",

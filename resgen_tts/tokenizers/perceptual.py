@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from resgen_tts.common.errors import CheckpointError, ConfigError
-from resgen_tts.tokenizers.weight_files import read_weights
+from resgen_tts.common.weight_files import read_weights
 
 WIDTHS = (64, 128, 256, 512, 512)  # channels of VGG16's five stages
 CONVOLUTIONS = (2, 2, 3, 3, 3)  # in each of them

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from resgen_tts.common.errors import CheckpointError, require
 from resgen_tts.common.run_dir import read_json
+from resgen_tts.common.weight_files import read_weights
 from resgen_tts.tokenizers.bigvgan import BigVGAN, BigVGANConfig, low_pass
 from resgen_tts.tokenizers.log_mel import MELS, LogMel, MelConfig
 from resgen_tts.tokenizers.vocoder import Vocoder, VocoderConfig
-from resgen_tts.tokenizers.weight_files import read_weights
 
 WEIGHTS = {"config.yaml": "pytorch_model.bin", "config.json": "bigvgan_generator.pt"}  # of Vocos, of BigVGAN
 SAFE_WEIGHTS = "model.safetensors"  # taken instead where it is there

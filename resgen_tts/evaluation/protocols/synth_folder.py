@@ -42,10 +42,14 @@ class SynthItem:
     seconds_to_generate: float  # wall time from text and prompt to the clone's wave
     seed: int
     warnings: Sequence[str] = ()
+    trial: int = 0
+    # Every output begins with this much of the prompt: kept for the words, cut off before voice prints.
+    continued_seconds: float = 0.0
+    reference: str | None = None  # the uncut utterance that the prompt is from: what recordings are compared with
 
     def paths(self) -> list[str]:
         """Every wave of the item, relative to the folder."""
-        return [*self.systems.values(), self.prompt, *([self.prompt_copy] if self.prompt_copy else [])]
+        return [*self.systems.values(), self.prompt, *filter(None, (self.prompt_copy, self.reference))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +60,12 @@ class SynthFolder:
     items: Sequence[SynthItem]
     systems: Sequence[str]  # recording, copy, clone first, then others by name
     run: Mapping[str, Any] = field(default_factory=dict)
+    protocol: Mapping[str, Any] = field(default_factory=dict)  # of the item set, where the items are one's
+    places: Mapping[str, Path] = field(default_factory=dict)  # waves that lie elsewhere, by their relative path
 
     def wave(self, relative: str) -> Path:
-        return self.root / relative
+        """The file of a wave."""
+        return self.places.get(relative, self.root / relative)
 
 
 def write_synth(folder: Path, items: Iterable[SynthItem], run: Mapping[str, Any]) -> None:
