@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
 from resgen_tts.common.errors import require
-from resgen_tts.common.torchaudio_hook import install
+from resgen_tts.common.wheel_hooks import install
 from resgen_tts.core.projected_space import ProjectedCodeSpace
 from resgen_tts.tokenizers.foreign import (
     ForeignTokenizer,

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from resgen_tts.common.errors import ConfigError, require
-from resgen_tts.common.torchaudio_hook import install
+from resgen_tts.common.wheel_hooks import install
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.tokenizers.foreign import (
     ForeignTokenizer,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resgen_tts.common.errors import CheckpointError, ConfigError, require
 from resgen_tts.common.lengths import padding_mask
-from resgen_tts.common.torchaudio_hook import install
+from resgen_tts.common.wheel_hooks import install
 from resgen_tts.core.code_space import CodeSpace
 from resgen_tts.tokenizers.contract import Tokenizer
 from resgen_tts.tokenizers.input_checks import check_codes, check_waves

@@ -6,6 +6,7 @@ What is further off is mostly a short pause that it gives to the word beside it.
 """
 
 import functools
+import importlib.metadata
 import multiprocessing
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from resgen_tts.common.errors import ConfigError, DataError, require
 from resgen_tts.evaluation.judges.pocketsphinx_asr import bundled_pronunciations
 from resgen_tts.evaluation.measures.phone_names import from_arpabet
 from resgen_tts.evaluation.measures.text_error import letters_only
-from resgen_tts.evaluation.measures.timed import Span, Timed
+from resgen_tts.evaluation.measures.timed import Forced, Span, Timed
 from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave
 
 PADDING_SECONDS = 0.2  # silence on each side, as in recognition
@@ -35,15 +36,6 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 Pronounce = Callable[[Sequence[str]], Sequence[Sequence[str]]]  # words -> bare ARPAbet phones of each
-
-
-@dataclass(frozen=True, kw_only=True)
-class Forced:
-    """The alignment of one recording, or why there is none."""
-
-    timed: Timed | None
-    problem: str = ""
-    notes: tuple[str, ...] = ()
 
 
 def spelled_words(text: str) -> list[str]:
@@ -68,6 +60,11 @@ class PocketSphinxAligner:
             raise ConfigError(f"the forced alignment needs at least 1 worker, got {workers}")
         require("pocketsphinx", extra="eval")
         self.workers, self.pronounce = workers, pronounce
+
+    @property
+    def name(self) -> str:
+        """Library and version; its model comes inside the package."""
+        return f"pocketsphinx {importlib.metadata.version('pocketsphinx')} (forced alignment)"
 
     def align(self, paths: Sequence[Path], texts: Sequence[str]) -> list[Forced]:
         """Times of each recording's words and phones, in the order of the paths; words missing from the dictionary

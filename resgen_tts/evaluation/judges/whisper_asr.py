@@ -1,21 +1,21 @@
 """Words of a wave by Whisper, through transformers: the recogniser for figures that stand beside others'.
 
-recognizer = Whisper("path/to/whisper-large-v2")
+recognizer = Whisper("path/to/whisper-large-v3", device="cuda")
 recognizer.transcribe([Path("a.wav")])
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from resgen_tts.common.errors import CheckpointError, ConfigError, require
-from resgen_tts.common.torchaudio_hook import install
+from resgen_tts.common.errors import ConfigError, require
+from resgen_tts.evaluation.judges.hub_model import load_hub_model
 from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave
 
 WINDOW_SECONDS = 30.0  # what the network hears at once
+PUBLISHED = "openai/whisper-large-v3 on huggingface.co"
 SEARCHED_SECONDS = 5.0  # a longer wave is cut at the quietest moment of a window's last so many seconds
 
 
@@ -25,26 +25,50 @@ class Whisper:
     Each window is filled up to 30 s, so that a wave gives the same words in any batch.
 
     Args:
-        name_or_path: folder of a model with its tokenizer, or a name on the Hugging Face hub, which fetches it.
+        name_or_path: folder of a model with its tokenizer; or a name on the Hugging Face hub, which fetches it, or
+            ``NAME@REVISION``.
         batch_size: windows worked on at once.
         language: of multilingual models, e.g. "en".
+        device: where the model works, e.g. "cuda".
     Raises:
         MissingExtraError: transformers is not installed (extra ``hf``).
         CheckpointError: MODEL_MISSING, or the folder holds another kind of model, or not all of its weights.
+        ConfigError: the device is not there.
     Source: Whisper (arXiv:2212.04356).
     """
 
     is_embedded = False
 
-    def __init__(self, name_or_path: Path | str, *, batch_size: int = 8, language: str = "en"):
+    def __init__(self, name_or_path: Path | str, *, batch_size: int = 8, language: str = "en", device: str = "cpu"):
         if batch_size < 1:
             raise ConfigError(f"the recogniser needs a batch of at least 1, got {batch_size}")
         self.source, self.batch_size, self.language = str(name_or_path), batch_size, language
-        self._model, self._tokenizer, self._extractor = _load(self.source)
+        loaded = load_hub_model(
+            name_or_path,
+            model_class="WhisperForConditionalGeneration",
+            model_types=["whisper"],
+            device=device,
+            what="a Whisper model",
+            published=PUBLISHED,
+        )
+        self._model, self._tokenizer = loaded.model, loaded.part("WhisperTokenizer")
+        if loaded.is_local and not (Path(name_or_path) / "preprocessor_config.json").is_file():
+            # All but the number of mels is the same for all.
+            extractor = require("transformers", extra="hf").WhisperFeatureExtractor
+            self._extractor = extractor(feature_size=self._model.config.num_mel_bins)
+        else:
+            self._extractor = loaded.part("WhisperFeatureExtractor")
+        self._model.generation_config.max_length = self._model.config.max_target_positions // 2  # as Whisper's own
+        self._digest = loaded.weights_sha256
 
     @property
     def name(self) -> str:
-        return f"Whisper {Path(self.source).name}, greedy"
+        spoken = f", {self.language}" if self._is_multilingual else ""
+        return f"Whisper {Path(self.source).name} {self._digest[:12]}, greedy{spoken}"
+
+    @property
+    def _is_multilingual(self) -> bool:
+        return bool(getattr(self._model.generation_config, "lang_to_id", None))
 
     def transcribe(self, paths: Sequence[Path]) -> list[str]:
         """The words of each wave, in the order of the paths; "" where nothing was recognised.
@@ -73,18 +97,18 @@ class Whisper:
         inputs = self._extractor(
             [wave for _, wave in batch], sampling_rate=SCORING_RATE, return_tensors="pt", return_attention_mask=True
         )
-        is_multilingual = getattr(self._model.generation_config, "lang_to_id", None)
-        told = {"language": self.language, "task": "transcribe"} if is_multilingual else {}
+        told = {"language": self.language, "task": "transcribe"} if self._is_multilingual else {}
         with torch.inference_mode():
-            tokens = self._model.generate(**inputs, do_sample=False, num_beams=1, **told)
+            tokens = self._model.generate(**inputs.to(self._model.device), do_sample=False, num_beams=1, **told)
         words = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
         for (index, _), text in zip(batch, words, strict=True):
             heard[index].append(" ".join(text.split()))
 
 
-def windows(wave: Float[np.ndarray, "N"]) -> Iterator[Float[np.ndarray, "K"]]:
-    """A wave in pieces of at most 30 s, each cut at the quietest 0.2 s near its end; they join to the wave."""
-    size, searched, quiet = (round(s * SCORING_RATE) for s in (WINDOW_SECONDS, SEARCHED_SECONDS, 0.2))
+def windows(wave: Float[np.ndarray, "N"], longest_seconds: float = WINDOW_SECONDS) -> Iterator[Float[np.ndarray, "K"]]:
+    """A wave in pieces of at most so many seconds, each cut at the quietest 0.2 s of its last 5 s; they join to the
+    wave."""
+    size, searched, quiet = (round(s * SCORING_RATE) for s in (longest_seconds, SEARCHED_SECONDS, 0.2))
     while len(wave) > size:
         energy = np.square(wave[size - searched : size], dtype=np.float64)
         smooth = np.convolve(energy.reshape(-1, quiet // 20).sum(1), np.ones(20), mode="valid")
@@ -92,36 +116,3 @@ def windows(wave: Float[np.ndarray, "N"]) -> Iterator[Float[np.ndarray, "K"]]:
         yield wave[:end]
         wave = wave[end:]
     yield wave
-
-
-def _load(name: str) -> tuple[Any, Any, Any]:
-    """Model in fp32, tokenizer and feature extractor; weights from safetensors only, no code comes with them."""
-    import torch
-
-    install()  # transformers imports torchaudio wherever it is installed
-    transformers = require("transformers", extra="hf")
-    is_local = Path(name).is_dir()
-    try:
-        config = transformers.AutoConfig.from_pretrained(name, local_files_only=is_local)
-        if config.model_type != "whisper":
-            raise CheckpointError(f"{name} holds a model of type {config.model_type}, not whisper.")
-        model, found = transformers.WhisperForConditionalGeneration.from_pretrained(
-            name, use_safetensors=True, dtype=torch.float32, local_files_only=is_local, output_loading_info=True
-        )
-        tokenizer = transformers.WhisperTokenizer.from_pretrained(name, local_files_only=is_local)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(
-            f"{name} cannot be loaded as a Whisper model: {reason}",
-            code="CHECKPOINT_INVALID" if is_local else "MODEL_MISSING",
-            hint="Pass a folder with its config.json, model.safetensors and tokenizer.",
-        ) from error
-    lacking = sorted(found["missing_keys"])
-    if lacking:
-        raise CheckpointError(f"{name} lacks {len(lacking)} of the weights of Whisper, the first is {lacking[0]}.")
-    try:
-        extractor = transformers.WhisperFeatureExtractor.from_pretrained(name, local_files_only=is_local)
-    except OSError:  # a folder without preprocessor_config.json: all but the number of mels is the same for all
-        extractor = transformers.WhisperFeatureExtractor(feature_size=model.config.num_mel_bins)
-    model.generation_config.max_length = model.config.max_target_positions // 2  # as in Whisper's own decoding
-    return model.eval().requires_grad_(False), tokenizer, extractor

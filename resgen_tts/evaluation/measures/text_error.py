@@ -1,17 +1,17 @@
-"""Word and character error rates: letters only, corpus level, with counts per item.
+"""Word and character error rates: corpus level, with counts per item.
 
-Source: the letters-only, lower-case, corpus-level convention of the LibriSpeech cross-sentence protocols (VALL-E,
-CLaM-TTS, ResGen); characters are compared without spaces. Alignment by jiwer.
+Source: the corpus-level convention of the LibriSpeech cross-sentence protocols (VALL-E, CLaM-TTS, ResGen); characters
+are compared without spaces. Alignment by jiwer.
 """
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from resgen_tts.common.errors import DataError
+from resgen_tts.evaluation.measures.normalizers import LETTERS, Normalizer
+from resgen_tts.evaluation.measures.normalizers import letters_only as letters_only
 
 
 @runtime_checkable
@@ -81,33 +81,24 @@ class TextError:
     alignment: tuple[AlignedPiece, ...]
 
 
-def letters_only(text: str) -> str:
-    """Lower-case words of letters, one space apart.
-
-    Accents are folded (é -> e), apostrophes vanish inside words (don't -> dont), every other sign separates words.
-    Digits stay, because a number that was not spelled out must show as an error and not disappear.
-    """
-    # Compatibility letters (mathematical, full-width) become plain ones first, so that their case is folded too.
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    folded = "".join(letter for letter in folded if not unicodedata.combining(letter))
-    folded = re.sub(r"['’ʼ`]", "", folded)
-    return " ".join(re.findall(r"[^\W_]+", folded))
-
-
-def text_error(reference: str, heard: str) -> TextError:
+def text_error(reference: str, heard: str, normalizer: Normalizer = LETTERS) -> TextError:
     """Count the errors of one item.
 
     Args:
         reference: what was to be said, any punctuation.
         heard: what the recogniser wrote; may be empty.
+        normalizer: how both are written before they are compared.
     Raises:
-        DataError: the reference holds no letter, so that no rate is defined.
+        DataError: the normaliser leaves nothing of the reference, so that no rate is defined.
     """
     import jiwer
 
-    said, got = letters_only(reference), letters_only(heard)
+    said, got = normalizer.words(reference), normalizer.words(heard)
     if not said:
-        raise DataError(f"reference text {reference!r} holds no letters; an item without words cannot be scored.")
+        raise DataError(
+            f"reference text {reference!r} holds no letters for the normaliser {normalizer.name}; "
+            "an item without words cannot be scored."
+        )
     words = jiwer.process_words(said, got)
     characters = jiwer.process_characters(said.replace(" ", ""), got.replace(" ", ""))
     said_words, got_words = said.split(), got.split()

@@ -1,8 +1,9 @@
 """What is said when in a recording: words and phones with their times."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from resgen_tts.common.errors import DataError
 
@@ -50,3 +51,24 @@ class Timed:
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"no words and phones with their times: {error!r}", code="TIMES_INVALID") from error
         return cls(words=words, phones=phones)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forced:
+    """The alignment of one recording with its known text, or why there is none."""
+
+    timed: Timed | None
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Aligner(Protocol):
+    """What finds when each word of a known text is said."""
+
+    @property
+    def name(self) -> str:
+        """Model and version: what makes two sets of times comparable."""
+
+    def align(self, paths: Sequence[Path], texts: Sequence[str]) -> list[Forced]:
+        """Times of each recording's words, in the order of the paths."""

@@ -1,5 +1,6 @@
 """Whisper as a recogniser, on a tiny random model that is made here and saved."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import soundfile
 import torch
 
 from resgen_tts.common.errors import AudioError, CheckpointError, ConfigError
-from resgen_tts.common.torchaudio_hook import install
+from resgen_tts.common.wheel_hooks import install
 from resgen_tts.evaluation.judges.whisper_asr import WINDOW_SECONDS, Whisper, windows
 from resgen_tts.evaluation.measures.text_error import Recognizer
 from resgen_tts.evaluation.waves import SCORING_RATE
@@ -109,9 +110,18 @@ def test_a_multilingual_model_is_told_its_language_and_task(tmp_path, waves, lan
     assert told == ["<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>"]
 
 
-def test_it_is_a_recogniser_that_names_its_model(recognizer):
+def test_it_is_a_recogniser_that_names_its_model_weights_and_language(recognizer, folder, tmp_path):
     assert isinstance(recognizer, Recognizer) and not recognizer.is_embedded
-    assert recognizer.name == "Whisper tiny random, greedy"
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert recognizer.name == f"Whisper tiny random {digest[:12]}, greedy"
+    assert Whisper(save_tiny(tmp_path / "many", languages=("en", "de")), language="de").name.endswith("greedy, de")
+
+
+def test_a_device_that_is_not_there_is_an_error(folder):
+    with pytest.raises(ConfigError, match="DEVICE_MISSING"):
+        Whisper(folder, device=f"cuda:{torch.cuda.device_count()}")
+    with pytest.raises(ConfigError, match="names no device"):
+        Whisper(folder, device="abacus")
 
 
 def test_silence_has_no_words_and_no_waves_are_no_words(recognizer, tmp_path):

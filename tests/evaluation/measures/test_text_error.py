@@ -25,6 +25,29 @@ def test_corpus_rate_weighs_items_by_their_words():
     assert total([long.words, short.words]).rate == pytest.approx(1 / 7)  # not the mean of 0 and 1
 
 
+@pytest.mark.parametrize(
+    ("said", "heard", "words", "characters"),  # (hits, substitutions, deletions, insertions) counted by hand
+    [
+        ("a b c", "a b c", (3, 0, 0, 0), (3, 0, 0, 0)),
+        ("a b c", "a c", (2, 0, 1, 0), (2, 0, 1, 0)),
+        ("a c", "a b c", (2, 0, 0, 1), (2, 0, 0, 1)),
+        ("cat", "cut", (0, 1, 0, 0), (2, 1, 0, 0)),
+        ("cat", "", (0, 0, 1, 0), (0, 0, 3, 0)),
+        ("no", "no no no no", (1, 0, 0, 3), (2, 0, 0, 6)),  # rate 3
+        ("Stop! Go; now.", "stop go now", (3, 0, 0, 0), (9, 0, 0, 0)),
+        ("it's here", "its here", (2, 0, 0, 0), (7, 0, 0, 0)),
+        ("ice cream", "icecream", (0, 1, 1, 0), (8, 0, 0, 0)),  # one word wrong, one gone, no letter wrong
+        ("room 12", "room twelve", (1, 1, 0, 0), (4, 2, 0, 4)),
+        ("all is well that ends well", "all as well ends well", (4, 1, 1, 0), (16, 1, 4, 0)),
+        ("Zoë was naïve", "zoe was naive", (3, 0, 0, 0), (11, 0, 0, 0)),
+    ],
+)
+def test_hand_counted_cases(said, heard, words, characters):
+    found = text_error(said, heard)
+    for counts, expected in ((found.words, words), (found.characters, characters)):
+        assert (counts.hits, counts.substitutions, counts.deletions, counts.insertions) == expected
+
+
 def test_silence_is_all_deletions_and_babble_can_exceed_one():
     assert text_error("hear me now", "").words == ErrorCounts(deletions=3)
     assert text_error("hear", "i do not hear you").words.rate == 4.0
