@@ -1,5 +1,6 @@
-"""Intervals by simulation: how often they hold the truth."""
+"""Intervals and tests by simulation: how often they hold the truth, and how often they cry wolf."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,11 +8,15 @@ import pytest
 
 from resgen_tts.evaluation.measures import statistics
 from resgen_tts.evaluation.measures.statistics import (
+    holm,
     mean_interval,
     median_interval,
     paired_difference,
+    permutation_test,
     ratio_interval,
+    seeds_interval,
     share_interval,
+    spread,
 )
 
 TRIALS = 400
@@ -108,7 +113,7 @@ def test_medians_are_those_of_a_plain_loop():
         pooled = sorted(value for item in row for value in values[item])
         plain.append(pooled[(len(pooled) - 1) // 2])  # the lower of two middle ones
     found = median_interval(values, seed=5)
-    assert found.value == 5 and (found.low, found.high) == statistics._bounds(np.array(plain), 3, 0.95)
+    assert found.value == 5 and (found.low, found.high) == statistics.percentile_bounds(np.array(plain), 3, 0.95)
 
 
 def test_shares_have_the_exact_binomial_bounds():
@@ -128,3 +133,127 @@ def test_shares_have_the_exact_binomial_bounds():
         assert covered >= 0.95
     with pytest.raises(ValueError, match="at least one"):
         share_interval([])
+
+
+def enumerated(first, second):
+    """The p-value by a plain loop over every exchange."""
+    items = list(zip(*first, *second, strict=True))
+
+    def difference(swaps):
+        rows = [(c, d, a, b) if swap else (a, b, c, d) for swap, (a, b, c, d) in zip(swaps, items, strict=True)]
+        top, bottom, other_top, other_bottom = (sum(column) for column in zip(*rows, strict=True))
+        return abs(top / bottom - other_top / other_bottom)
+
+    found = [difference(swaps) for swaps in itertools.product((0, 1), repeat=len(items))]
+    return sum(one >= found[0] - 1e-12 for one in found) / len(found)
+
+
+def test_a_small_set_is_enumerated():
+    first, second = ([1, 0, 4, 2, 3], [4, 9, 6, 5, 3]), ([0, 1, 2, 0, 1], [5, 9, 6, 4, 3])
+    exact = permutation_test(first, second, seed=0)
+    assert exact == pytest.approx(enumerated(first, second)) and 0.05 < exact < 0.5
+    assert permutation_test(second, first, seed=9) == exact  # two-sided, and nothing is drawn
+    # Five items that all say the same: of 32 exchanges only none and all of them give as much.
+    assert permutation_test(([1] * 5, [9] * 5), ([0] * 5, [9] * 5), seed=0) == pytest.approx(2 / 32)
+    assert permutation_test(([1, 2], [3, 4]), ([1, 2], [3, 4]), seed=0) == 1.0
+
+
+def test_drawn_exchanges_come_near_the_enumeration():
+    rng = np.random.default_rng(4)
+    words = rng.integers(4, 12, size=12)
+    first, second = (rng.binomial(words, share).tolist() for share in (0.3, 0.2))
+    exact = permutation_test((first, words.tolist()), (second, words.tolist()), seed=0)
+    drawn = [
+        permutation_test((first, words.tolist()), (second, words.tolist()), seed=seed, draws=3999) for seed in (0, 1)
+    ]
+    assert drawn == pytest.approx([exact] * 2, abs=4 * (exact * (1 - exact) / 3999) ** 0.5 + 1 / 4000)
+    assert drawn[0] != drawn[1]
+    far = permutation_test(([1.0] * 40, [1] * 40), ([0.0] * 40, [1] * 40), seed=0, draws=500)
+    assert far == 1 / 501  # never 0
+
+
+def test_p_values_of_equal_systems_are_uniform():
+    """40 items whose difficulty both systems share: of similarities, which have no ties, exactly."""
+    rng = np.random.default_rng(5)
+    found = []
+    for trial in range(TRIALS):
+        easy = rng.beta(4, 1, size=40)
+        first, second = ((easy + rng.normal(0, 0.1, size=40)).tolist() for _ in range(2))
+        found.append(permutation_test((first, [1.0] * 40), (second, [1.0] * 40), seed=trial, draws=400))
+    for level in (0.05, 0.2, 0.5, 0.8):
+        assert abs(np.mean(np.array(found) <= level) - level) < 4 * (level * (1 - level) / TRIALS) ** 0.5 + 1 / 401
+
+
+def test_word_errors_raise_few_false_alarms_and_a_difference_is_found():
+    """40 items of 4 to 12 words, whose ties make the test a little shy; then one system has 12 points more errors."""
+    rng = np.random.default_rng(5)
+    alarms = found = 0
+    for trial in range(TRIALS):
+        words = rng.integers(4, 13, size=40)
+        hard = rng.beta(1, 4, size=40)
+        first, second, worse = (rng.binomial(words, np.clip(hard + more, 0, 1)).tolist() for more in (0, 0, 0.12))
+        words = words.tolist()
+        alarms += permutation_test((first, words), (second, words), seed=trial, draws=400) < 0.05
+        found += permutation_test((worse, words), (second, words), seed=trial, draws=400) < 0.05
+    assert alarms / TRIALS < 0.05 + 4 * (0.05 * 0.95 / TRIALS) ** 0.5
+    assert found / TRIALS > 0.9
+
+
+def test_speakers_are_exchanged_whole_when_their_items_are_alike():
+    """8 speakers x 10 items, the difference a whim of each speaker: exchanged item by item it is taken for certain."""
+    rng = np.random.default_rng(6)
+    groups = [str(speaker) for speaker in range(8) for _ in range(10)]
+    wrong = right = 0
+    for trial in range(TRIALS):
+        difference = np.repeat(rng.normal(0, 0.1, size=8), 10).tolist()
+        systems = (difference, [1] * 80), ([0] * 80, [1] * 80)
+        wrong += permutation_test(*systems, seed=trial, draws=400) < 0.05
+        right += permutation_test(*systems, seed=trial, draws=400, groups=groups) < 0.05
+    assert right / TRIALS < 0.05 + 4 * (0.05 * 0.95 / TRIALS) ** 0.5
+    assert wrong / TRIALS > 0.3
+
+
+def test_many_tests_are_corrected_step_by_step():
+    # Sorted: 0.01 x 4, 0.02 x 3, 0.03 x 2, 0.04 x 1, none smaller than the one before.
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.6, 0.5]) == [1.0, 1.0] and holm([0.2]) == [0.2] and holm([]) == []
+    with pytest.raises(ValueError, match=r"0\.\.1"):
+        holm([1.2])
+
+
+def test_one_lucky_test_of_ten_is_no_longer_one_in_two():
+    rng = np.random.default_rng(7)
+    alarms = sum(min(holm(rng.uniform(size=10).tolist())) < 0.05 for _ in range(2000))
+    assert abs(alarms / 2000 - 0.05) < 4 * (0.05 * 0.95 / 2000) ** 0.5
+
+
+def test_seeds_of_an_item_are_not_items():
+    """30 items, 3 seeds that hardly differ: as 90 items the interval misses the truth, drawn by item it holds."""
+    rng = np.random.default_rng(8)
+    covered = pooled = 0
+    for trial in range(TRIALS):
+        items = rng.normal(0.5, 0.2, size=30)
+        by_seed = [((items + rng.normal(0, 0.02, size=30)).tolist(), [1.0] * 30) for _ in range(3)]
+        found = seeds_interval(by_seed, seed=trial, draws=600)
+        covered += found.low <= 0.5 <= found.high
+        flat = mean_interval([value for values, _ in by_seed for value in values], seed=trial, draws=600)
+        pooled += flat.low <= 0.5 <= flat.high
+    assert covered / TRIALS > allowed(0.95)
+    assert pooled / TRIALS < 0.85
+
+
+def test_seeds_count_alike_and_one_seed_is_itself():
+    first, second = ([1, 2], [10, 10]), ([3, 0], [5, 10])
+    found = seeds_interval([first, second], seed=0)
+    assert found.value == pytest.approx((3 / 20 + 3 / 15) / 2)
+    assert seeds_interval([first], seed=3) == ratio_interval(*first, seed=3)
+    with pytest.raises(ValueError, match="same items"):
+        seeds_interval([first, ([1], [2])], seed=0)
+    assert spread([1.0, 2.0, 3.0]) == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="two values"):
+        spread([1.0])
+
+
+def test_unpaired_systems_are_refused():
+    with pytest.raises(ValueError, match="same items"):
+        permutation_test(([1], [1]), ([1, 2], [1, 2]), seed=0)
