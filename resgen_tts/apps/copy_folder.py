@@ -15,7 +15,8 @@ from resgen_tts.apps.file_codes import FileCodes, read_codes, warm_up, write_cod
 from resgen_tts.common.errors import AudioError, ConfigError
 from resgen_tts.common.run_dir import read_json, sha256_file, write_json
 from resgen_tts.core.code_space import code_space_hash
-from resgen_tts.evaluation.copy_scores import RECORDING, score_copy
+from resgen_tts.evaluation.copy_scores import FIGURES, RECORDING, KnownRecording, score_copy
+from resgen_tts.evaluation.measures.naturalness import Rater
 from resgen_tts.evaluation.measures.speaker import SpeakerEncoder
 from resgen_tts.evaluation.measures.text_error import Recognizer
 from resgen_tts.evaluation.protocols.recordings import Recording
@@ -62,11 +63,16 @@ class CopyFolder:
         recordings: Sequence[Recording],
         depths: Sequence[int],
         systems: Sequence[str],
+        rater: Rater | None = None,
     ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """Copies and scores of every recording, made or found; and the reason for each recording that has none."""
+        """Copies and scores of every recording, made or found; and the reason for each recording that has none.
+
+        Copies that were scored by other judges are scored again, and not made again.
+        """
         from tqdm import tqdm
 
         items, skipped, is_warm = [], {}, False
+        judges = {"measures": list(FIGURES), "encoder": encoder.name, "rater": rater.name if rater else ""}
         for recording in tqdm(recordings, desc="copies", unit="item", disable=None):
             path = self.root / "items" / f"{recording.id}.json"
             try:
@@ -82,9 +88,10 @@ class CopyFolder:
                 if not is_warm:
                     warm_up(tokenizer)
                     is_warm = True
-                made = self._make_item(tokenizer, encoder, recording, samples, depths, systems)
-                item = made | {"sha256": digest}
+                item = self._make_item(tokenizer, recording, samples, depths, systems) | {"sha256": digest}
                 self._words_file(recording.id).unlink(missing_ok=True)
+            if item.get("judges") != judges:
+                item |= {"systems": self._scores(recording, systems, encoder, rater), "judges": judges}
                 write_json(path, item)
             items.append(item | {"text": recording.text})
         return items, skipped
@@ -113,13 +120,12 @@ class CopyFolder:
     def _make_item(
         self,
         tokenizer: Tokenizer,
-        encoder: SpeakerEncoder,
         recording: Recording,
         samples: Float[np.ndarray, "N"],
         depths: Sequence[int],
         systems: Sequence[str],
     ) -> dict[str, Any]:
-        """Write the waves and codes of one recording, and score them from their files."""
+        """Write the waves and codes of one recording."""
         from resgen_tts.speech.audio_io import save_wav
 
         copies = make_copies(tokenizer, samples, depths)
@@ -132,13 +138,12 @@ class CopyFolder:
             code_space=code_space_hash(tokenizer.code_space),
         )
         write_codes(self._codes_file(recording.id), content, tokenizer.code_space.codebook_size)
-        own_print, scores, warnings = encoder.embed(recording.file), {}, {}
+        warnings = {}
         for name in systems:
             wave = samples if name == RECORDING else copies.waves[name][: len(samples)]
             path = self._wave_file(name, recording.id)
             if notes := save_wav(path, wave, tokenizer.sample_rate):
                 warnings[name] = notes
-            scores[name] = asdict(score_copy(recording.file, path, encoder, own_print))
         return {
             "id": recording.id,
             "speaker": recording.speaker,
@@ -147,8 +152,16 @@ class CopyFolder:
             "threads": torch.get_num_threads(),
             "spent": dict(copies.seconds),
             "cycle": dict(copies.cycle),
-            "systems": scores,
             "warnings": warnings,
+        }
+
+    def _scores(
+        self, recording: Recording, systems: Sequence[str], encoder: SpeakerEncoder, rater: Rater | None
+    ) -> dict[str, dict[str, Any]]:
+        """Score the written waves of one recording."""
+        known = KnownRecording.of(recording.file, encoder)
+        return {
+            name: asdict(score_copy(known, self._wave_file(name, recording.id), encoder, rater)) for name in systems
         }
 
     def _wave_file(self, system: str, name: str) -> Path:

@@ -18,8 +18,10 @@ from resgen_tts.common.randomness import generator
 from resgen_tts.common.run_dir import commit_hash, hardware_line, write_json, write_text
 from resgen_tts.core.code_space import code_space_hash
 from resgen_tts.evaluation.copy_scores import RECORDING, CopyScore, TextCounts, summarize, worse_when_deeper
+from resgen_tts.evaluation.judges.dnsmos import Dnsmos
 from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
 from resgen_tts.evaluation.judges.resemblyzer_speaker import Resemblyzer
+from resgen_tts.evaluation.measures.naturalness import Rater
 from resgen_tts.evaluation.measures.speaker import SpeakerEncoder
 from resgen_tts.evaluation.measures.speed import summarize_speed
 from resgen_tts.evaluation.measures.text_error import Recognizer, letters_only, text_error
@@ -51,6 +53,7 @@ class ScoreTokenizerArguments:
         nj: processes of the recogniser.
         lm: folder of a closed vocabulary for the recogniser; none: its open one.
         threads: CPU threads of the tokenizer; 0 leaves torch's choice.
+        dnsmos: also rate the naturalness of recordings and copies, at a quarter of a second for a second of each.
     """
 
     tokenizer: str
@@ -65,6 +68,7 @@ class ScoreTokenizerArguments:
     nj: int = 1
     lm: Path | None = None
     threads: int = 0
+    dnsmos: bool = False
 
     def __post_init__(self):
         if (self.list is None) == (self.data is None):
@@ -91,7 +95,7 @@ class ScoreTokenizerArguments:
         """The command line that repeats this scoring."""
         words = ["resgen-tts", "score-tokenizer"]
         for name, value in asdict(self).items():
-            words += [] if value in (None, "") else [f"--{name}", str(value)]
+            words += [] if value in (None, "", False) else [f"--{name}", str(value)]
         return shlex.join(words)
 
 
@@ -100,6 +104,7 @@ def score_tokenizer(
     tokenizer: Tokenizer,
     recognizer: Recognizer,
     encoder: SpeakerEncoder,
+    rater: Rater | None = None,
 ) -> TokenizerReport:
     """Make and score the copies of all recordings, and write the report; ``score.json`` is written last.
 
@@ -116,7 +121,7 @@ def score_tokenizer(
     facts = _facts(arguments, tokenizer)
     folder = CopyFolder(root=arguments.output, tokenizer_name=arguments.tokenizer, vocoder_name=arguments.vocoder)
     folder.check_settings({**facts, "depths": list(depths)})
-    items, skipped = folder.items(tokenizer, encoder, recordings, depths, systems)
+    items, skipped = folder.items(tokenizer, encoder, recordings, depths, systems, rater)
     if not items:
         named = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:5])
         raise DataError(f"none of the {len(recordings)} recordings can be used ({named}).")
@@ -146,7 +151,10 @@ def score_tokenizer(
         seconds=sum(item["seconds"] for item in items),
         recognizer=recognizer.name if has_text else "",
         encoder=encoder.name,
-        has_embedded_scorers=encoder.is_embedded or (has_text and recognizer.is_embedded),
+        rater=rater.name if rater else "",
+        has_embedded_scorers=encoder.is_embedded
+        or (has_text and recognizer.is_embedded)
+        or (rater is not None and rater.is_embedded),
         seed=arguments.seed,
         data_sha256=hashlib.sha256("".join(f"{one['id']} {one['sha256']}\n" for one in items).encode()).hexdigest(),
         provenance={"command": arguments.command(), "commit": commit_hash(), "hardware": hardware_line()},
@@ -190,7 +198,8 @@ def main(arguments: list[str]) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     recognizer = PocketSphinx(options.lm, workers=options.nj)
-    report = score_tokenizer(options, load_tokenizer(options.tokenizer, options.vocoder), recognizer, Resemblyzer())
+    tokenizer, rater = load_tokenizer(options.tokenizer, options.vocoder), Dnsmos() if options.dnsmos else None
+    report = score_tokenizer(options, tokenizer, recognizer, Resemblyzer(), rater)
     skipped = report.read - report.used
     sys.stderr.write(
         f"{options.output / REPORT_FILE}: {report.read} recordings = {report.used} used + {skipped} skipped, "

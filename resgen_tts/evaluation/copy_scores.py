@@ -10,8 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from resgen_tts.common.errors import AudioError
+from resgen_tts.evaluation.judges.dnsmos import OVERALL
 from resgen_tts.evaluation.judges.pesq_quality import pesq_quality
 from resgen_tts.evaluation.judges.stoi_intelligibility import intelligibility
+from resgen_tts.evaluation.judges.world_f0 import world_f0
+from resgen_tts.evaluation.measures.f0_error import f0_error
+from resgen_tts.evaluation.measures.naturalness import Rater
 from resgen_tts.evaluation.measures.reconstruction import mel_l1, spectral_distance
 from resgen_tts.evaluation.measures.speaker import SpeakerEncoder, cosine
 from resgen_tts.evaluation.measures.statistics import Interval, mean_interval, paired_difference, ratio_interval
@@ -33,11 +37,36 @@ class CopyScore:
     stoi: float | None
     extended_stoi: float | None
     similarity: float | None  # cosine of the voice prints of copy and recording
+    f0_cents: float | None  # root mean square error of the pitch where both are voiced
+    voicing: float | None  # share of frames that are voiced in one of the two only
+    naturalness: float | None  # of the copy alone: DNSMOS overall, where it was asked for
     left_out: Mapping[str, str] = field(default_factory=dict)  # measure: code of the reason
 
 
-FIGURES = ("mel_l1", "spectral_convergence", "log_magnitude", "pesq", "stoi", "extended_stoi", "similarity")
-HIGHER_IS_BETTER = {"pesq", "stoi", "extended_stoi", "similarity"}
+NATURALNESS = "naturalness"
+FIGURES = (
+    "mel_l1", "spectral_convergence", "log_magnitude", "pesq", "stoi", "extended_stoi", "similarity", "f0_cents",
+    "voicing", NATURALNESS,
+)  # fmt: skip
+HIGHER_IS_BETTER = {"pesq", "stoi", "extended_stoi", "similarity", NATURALNESS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownRecording:
+    """What is found in a recording once, for all of its copies."""
+
+    file: Path
+    voice_print: Float[np.ndarray, "E"]
+    f0: Float[np.ndarray, "T"]
+
+    @classmethod
+    def of(cls, file: Path, encoder: SpeakerEncoder) -> "KnownRecording":
+        """Listen to a recording.
+
+        Raises:
+            AudioError: it cannot be read.
+        """
+        return cls(file=file, voice_print=encoder.embed(file), f0=world_f0(read_wave(file)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,20 +91,18 @@ class SystemSummary:
     left_out: Mapping[str, Mapping[str, int]]  # measure: code of the reason: items
 
 
-def score_copy(
-    recording: Path, copy: Path, encoder: SpeakerEncoder, own_print: Float[np.ndarray, "E"] | None = None
-) -> CopyScore:
+def score_copy(recording: KnownRecording, copy: Path, encoder: SpeakerEncoder, rater: Rater | None = None) -> CopyScore:
     """Score a copy by all measures but the recogniser's; both are listened to at 16 kHz.
 
     The copy keeps the recording's timing; what one of them is longer by is not scored. A measure that is not defined
     for this pair (silence, too short a wave) is left out and the reason is kept.
 
     Args:
-        own_print: the recording's voice print, where it is known already.
+        rater: `judges.dnsmos.Dnsmos`, which takes some ten times as long as all else together; None leaves it out.
     Raises:
         AudioError: one of the files cannot be read.
     """
-    reference, made = read_wave(recording), read_wave(copy)
+    reference, made = read_wave(recording.file), read_wave(copy)
     left_out: dict[str, str] = {}
 
     def attempt(name: str, measure):
@@ -87,8 +114,10 @@ def score_copy(
 
     spectra = attempt("stft", lambda: spectral_distance(reference, made))
     heard = attempt("stoi", lambda: intelligibility(reference, made))
-    own_print = encoder.embed(recording) if own_print is None else own_print
-    if not own_print.any():  # no voice is found in the recording itself
+    pitch = attempt("f0", lambda: f0_error(recording.f0, world_f0(made)))
+    if pitch is not None and pitch.cents is None:  # of the copy: no frame is voiced where the recording is
+        left_out["f0_cents"] = "AUDIO_NO_SPEECH"
+    if not recording.voice_print.any():  # no voice is found in the recording itself
         left_out["similarity"] = "AUDIO_NO_SPEECH"
     return CopyScore(
         is_silent=is_silent(made),
@@ -98,7 +127,10 @@ def score_copy(
         pesq=attempt("pesq", lambda: pesq_quality(reference, made)),
         stoi=None if heard is None else heard.stoi,
         extended_stoi=None if heard is None else heard.extended,
-        similarity=cosine(own_print, encoder.embed(copy)) if own_print.any() else None,
+        similarity=cosine(recording.voice_print, encoder.embed(copy)) if recording.voice_print.any() else None,
+        f0_cents=None if pitch is None else pitch.cents,
+        voicing=None if pitch is None else pitch.voicing,
+        naturalness=None if rater is None else attempt(NATURALNESS, lambda: rater.rate(copy)[OVERALL]),
         left_out=left_out,
     )
 

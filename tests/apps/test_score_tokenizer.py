@@ -22,7 +22,7 @@ from resgen_tts.tokenizers.quantizer import QuantizerConfig
 from resgen_tts.tokenizers.vocoder import Vocoder, VocoderConfig
 from tests.apps.step_tokenizer import StepTokenizer
 
-for module in ("pesq", "pystoi"):
+for module in ("pesq", "pystoi", "pyworld"):
     pytest.importorskip(module, reason="the extra 'eval' is not installed; scoring a tokenizer is NOT tested")
 
 
@@ -46,6 +46,19 @@ class Prints:
 
     def embed(self, path):
         return np.ones(2, np.float32)
+
+
+class Ears:
+    """A rater that likes the deepest copies best."""
+
+    name, is_embedded, figures = "ears", True, ("DNSMOS OVRL",)
+
+    def __init__(self):
+        self.waves = 0
+
+    def rate(self, path):
+        self.waves += 1
+        return {"DNSMOS OVRL": 3.0 if path.parent.name == "depth_03" else 2.0}
 
 
 @pytest.fixture
@@ -123,6 +136,36 @@ def test_a_run_goes_on_where_it_stopped(table):
     soundfile.write(table.parent / "a.wav", np.tile([0.2, -0.2], 16_000).repeat(80), 16_000)  # another recording
     changed = score_tokenizer(options, StepTokenizer(), recognizer, Prints())
     assert recognizer.waves == 6 and changed.data_sha256 != first.data_sha256
+
+
+def test_copies_are_rated_where_that_is_asked_for_and_not_made_again_for_it(table):
+    options, recognizer, ears = arguments(table), Parrot(), Ears()
+    plain = score_tokenizer(options, StepTokenizer(), recognizer, Prints())
+    assert plain.systems["depth_03"].figures["naturalness"] is None and plain.rater == ""
+    tokenizer = StepTokenizer()
+    rated = score_tokenizer(options, tokenizer, recognizer, Prints(), ears)
+    assert (tokenizer.encoded, recognizer.waves, ears.waves) == (0, 6, 9)  # the waves and words are there
+    found = {name: system.figures["naturalness"].value for name, system in rated.systems.items()}
+    assert found == {"recording": 2.0, "depth_01": 2.0, "depth_03": 3.0} and rated.rater == "ears"
+    assert rated.systems["depth_03"].wer == plain.systems["depth_03"].wer
+    assert "DNSMOS OVRL" in (options.output / "report.md").read_text()
+    again = score_tokenizer(options, tokenizer, recognizer, Prints(), ears)
+    assert ears.waves == 9 and again == rated
+    assert "dnsmos" not in options.command() and "--dnsmos True" in arguments(table, dnsmos=True).command()
+
+
+def test_items_of_before_a_measure_was_there_are_scored_again(table):
+    options = arguments(table)
+    first = score_tokenizer(options, StepTokenizer(), Parrot(), Prints())
+    path = options.output / "items" / "a.json"
+    item = json.loads(path.read_text())
+    del item["judges"]
+    for system in item["systems"].values():
+        del system["f0_cents"], system["voicing"], system["naturalness"]
+    path.write_text(json.dumps(item))
+    tokenizer = StepTokenizer()
+    again = score_tokenizer(options, tokenizer, Parrot(), Prints())
+    assert again == first and tokenizer.encoded == 0
 
 
 def test_two_tokenizers_are_not_mixed_in_one_folder(table):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resgen_tts.common.run_dir import write_bytes
-from resgen_tts.evaluation.copy_scores import FIGURES, RECORDING, SystemSummary
+from resgen_tts.evaluation.copy_scores import FIGURES, NATURALNESS, RECORDING, SystemSummary
 from resgen_tts.evaluation.measures.speed import SpeedSummary
 from resgen_tts.evaluation.measures.statistics import Interval
 from resgen_tts.evaluation.reports.report import EMBEDDED_MARK, NOT_MEASURED, percent
@@ -21,7 +21,11 @@ TITLES = {
     "stoi": "STOI",
     "extended_stoi": "ESTOI",
     "similarity": "similarity",
+    "f0_cents": "F0 error, cents",
+    "voicing": "voicing differs, share",
+    NATURALNESS: "DNSMOS OVRL",
 }
+_BY_EMBEDDED = ("similarity", NATURALNESS)  # figures of judges that may come inside their packages
 STEPS = {
     "encode": "encode: wave to codes",
     "decode": "decode: codes to wave, deepest copy",
@@ -61,6 +65,7 @@ class TokenizerReport:
     seed: int
     data_sha256: str  # of the ids and of the recordings used
     provenance: Mapping[str, str] = field(default_factory=dict)  # command, commit and hardware
+    rater: str = ""  # of naturalness; empty where it was not rated
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, the tokenizer first."""
@@ -72,10 +77,11 @@ def markdown(report: TokenizerReport) -> str:
     lines = ["# Scores of a tokenizer", "", _system_table(report), ""]
     lines += [
         "Means over recordings (WER and CER: over their words and letters), 95 % intervals by bootstrap over",
-        "recordings; all is listened to at 16 kHz. Lower is better for mel L1, STFT, WER and CER.",
+        "recordings; all is listened to at 16 kHz. Lower is better for mel L1, STFT, F0 error, voicing, WER and CER.",
+        "F0 error: root mean square over the frames voiced in both; a semitone is 100, some 50 are the measure's own.",
     ]
     if report.has_embedded_scorers:
-        names = "; ".join(name for name in (report.recognizer, report.encoder) if name)
+        names = "; ".join(name for name in (report.recognizer, report.encoder, report.rater) if name)
         lines += [
             f"{EMBEDDED_MARK} small scorers that come inside their packages ({names}): for comparing rows of this "
             "table, never with figures of Whisper, HuBERT or WavLM."
@@ -131,7 +137,8 @@ _CURVES = (
 def _system_table(report: TokenizerReport) -> str:
     mark = f" {EMBEDDED_MARK}" if report.has_embedded_scorers else ""
     header = [f"{report.used} recordings", "kbps"]
-    header += [TITLES[figure] + (mark if figure == "similarity" else "") for figure in FIGURES]
+    figures = [figure for figure in FIGURES if figure != NATURALNESS or report.rater]
+    header += [TITLES[figure] + (mark if figure in _BY_EMBEDDED else "") for figure in figures]
     header += [f"WER{mark}", f"CER{mark}", "WER over the recordings', points", "silent"]
     rows = []
     for name, system in report.systems.items():
@@ -139,7 +146,7 @@ def _system_table(report: TokenizerReport) -> str:
         difference = system.wer_difference
         rows.append(
             [name, NOT_MEASURED if rate is None else f"{rate:.3f}"]
-            + [_shown(system.figures[figure]) for figure in FIGURES]
+            + [_shown(system.figures[figure]) for figure in figures]
             + [NOT_MEASURED if rate is None else percent(rate) for rate in (system.wer, system.cer)]
             + [NOT_MEASURED if difference is None else percent(difference).replace(" %", ""), str(system.silent)]
         )
@@ -174,6 +181,7 @@ def _fact_lines(report: TokenizerReport) -> list[str]:
         ["seconds", f"{report.seconds:.1f}"],
         ["recogniser", report.recognizer or "not used"],
         ["speaker encoder", report.encoder],
+        ["rater of naturalness", report.rater or "not used"],
         ["threads of the timed passes", ", ".join(map(str, report.threads))],
         ["seed", str(report.seed)],
         ["data SHA-256", report.data_sha256],

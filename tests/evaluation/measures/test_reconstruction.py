@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from resgen_tts.common.errors import AudioError, DataError
+from resgen_tts.common.errors import AudioError
 from resgen_tts.evaluation.measures.reconstruction import STFT_SIZES, length_ratio, log_mel, mel_l1, spectral_distance
-from resgen_tts.evaluation.measures.speed import summarize_speed
 from resgen_tts.evaluation.waves import is_silent, read_wave, wave_seconds
 
 RATE = 16_000
@@ -101,13 +100,3 @@ def test_bad_audio_is_refused_by_name(tmp_path):
         with pytest.raises(AudioError, match=name) as caught:
             read_wave(tmp_path / name)
         assert caught.value.code == code
-
-
-def test_speed_is_all_computing_over_all_audio():
-    found = summarize_speed([1.0, 9.0], [1.0, 1.0])
-    assert found.real_time_factor == pytest.approx(0.2)
-    assert found.slowest == 1.0 and found.median == pytest.approx((1 + 1 / 9) / 2)
-    with pytest.raises(DataError):
-        summarize_speed([], [])
-    with pytest.raises(DataError):
-        summarize_speed([0.0], [1.0])

@@ -55,7 +55,8 @@ def test_every_figure_stands_in_its_row():
     assert "| 0.100 |" in rows["depth_01"] and "0.900 [0.890, 0.920]" in rows["depth_01"]
     assert "40.0 % [39.0, 42.0]" in rows["depth_01"] and "30.0 [29.0, 32.0]" in rows["depth_01"]
     cells = [cell.strip() for cell in rows["depth_02"].strip("|").split("|")]
-    assert cells[5] == "–" and cells[9:] == ["–", "–", "–", "1"]  # no PESQ, not recognised, one silent copy
+    assert cells[5] == "–" and cells[11:] == ["–", "–", "–", "1"]  # no PESQ, not recognised, one silent copy
+    assert "F0 error, cents" in text and "DNSMOS" not in text  # which was not asked for
     assert "92.5 %" in rows["0"] and "201.2" in rows["0"] and "90.0 %" in rows["0"]
     assert "100 x" in rows["encode: wave to codes"] and "0.0100" in rows["encode: wave to codes"]
     assert "5 read = 4 used + 1 skipped" in text and "* skipped x: it is | broken indeed" in text
@@ -64,6 +65,13 @@ def test_every_figure_stands_in_its_row():
     assert "depth_01 97.0 %" in text and "true of every figure" in text
     assert "similarity †" in text and "sphinx; prints" in text
     assert json.dumps(report().to_json())
+
+
+def test_naturalness_has_a_column_where_it_was_rated():
+    systems = {name: system(0.5, None) for name in ("recording", "depth_01", "depth_02")}
+    systems["depth_01"].figures["naturalness"] = interval(3.25)
+    text = markdown(report(systems=systems, rater="ears 2"))
+    assert "| DNSMOS OVRL † " in text and "3.250 [3.240, 3.270]" in text and "prints; ears 2" in text
 
 
 def test_worse_depths_and_large_scorers_are_told():
