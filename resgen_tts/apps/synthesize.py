@@ -1,4 +1,10 @@
-"""``synthesize-list``: the items of an evaluation, beside their recordings and their copies where there are any."""
+"""``synthesize-list``: the items of an evaluation, beside their recordings and their copies where there are any.
+
+The output of a continuation is the prompt's own samples, at the model's rate, with what was generated behind them.
+Prompt and target are not decoded together: the tokenizer has learnt to encode either from its own beginning, and what a
+system is given is not its own work. What was generated gets back the level of the prompt, which is brought to one of
+its own before it becomes codes.
+"""
 
 import json
 import shlex
@@ -10,32 +16,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
+from resgen_tts.apps.synthesis_speed import SpeedLog
+from resgen_tts.apps.synthesis_tasks import PAIRS, Task, pair_tasks, tasks_of_list, tasks_of_pairs, tasks_of_set
 from resgen_tts.common.errors import ConfigError, DataError, ResGenError
-from resgen_tts.common.run_dir import commit_hash, hardware_line, sha256_file, write_json, write_text
+from resgen_tts.common.run_dir import (
+    commit_hash,
+    hardware_line,
+    read_json,
+    sha256_file,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from resgen_tts.core.sampler_config import SamplerConfig
-from resgen_tts.evaluation.protocols.item_list import ListItem
 from resgen_tts.speech.length import LengthConfig
 from resgen_tts.speech.reference import ReferenceConfig
 
 if TYPE_CHECKING:
     from resgen_tts.speech.synthesizer import Synthesizer
 
-PAIRS = "manifests/pairs.tsv"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One item: what is to be said, and how its sound is read, at the model's rate."""
-
-    id: str
-    speaker: str
-    text: str
-    prompt_id: str
-    prompt_text: str
-    load_prompt: Callable[[], np.ndarray]
-    target_id: str = ""
-    load_recording: Callable[[], np.ndarray] | None = None  # None where nobody has said it
+__all__ = ["PAIRS", "Manner", "Task", "pair_tasks", "speak_tasks", "synthesize_list", "tasks_of_list", "tasks_of_pairs"]
+CONTINUATION = "the prompt's own samples, at the model's rate, and what was generated behind them"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,7 @@ def synthesize_list(
     data: Path | None = None,
     pairs: str = PAIRS,
     item_list: Path | None = None,
+    items: Path | None = None,
     model: str | None = None,
     mel_vae: Path | None = None,
     vocoder: Path | None = None,
@@ -64,7 +68,8 @@ def synthesize_list(
     threads: int = 0,
     max_bad_fraction: float = 0.01,
 ) -> None:
-    """Speak every evaluation item: the pairs of a prepared corpus, beside recording and copy-synthesis, or a list.
+    """Speak every evaluation item: a protocol's set or the pairs of a prepared corpus, beside recording and
+    copy-synthesis, or a list.
 
     A run that was stopped goes on with the items that are missing.
 
@@ -73,6 +78,7 @@ def synthesize_list(
         data: folder with manifests and text, whose pairs are spoken.
         pairs: table of the pairs, inside ``data``.
         item_list: in place of ``data``, a table of items without a recording (see ``tools/cross_items.py``).
+        items: in place of ``data``, the set of a protocol (see the verb ``protocol``).
         model: an exported model's folder, or the name of a bundled one, in place of its three parts.
         mel_vae: trained Mel-VAE.
         vocoder: trained vocoder, or griffin_lim.
@@ -89,21 +95,32 @@ def synthesize_list(
     import torch
 
     from resgen_tts.apps.pretrained import load_system
+    from resgen_tts.evaluation.protocols.item_list import read_list
+    from resgen_tts.evaluation.protocols.item_set import read_item_set
 
-    if (data is None) == (item_list is None):
-        raise ConfigError("give --data, a prepared corpus, or --item_list, a table, and not both.", code="USAGE")
+    if sum(one is not None for one in (data, item_list, items)) != 1:
+        raise ConfigError(
+            "give one of --items, a protocol's set, --data, a prepared corpus, and --item_list, a table.",
+            code="USAGE",
+        )
     if threads:
         torch.set_num_threads(threads)
     parts, own_sampler = _parts(model, mel_vae, vocoder, generator)
     manner = Manner(sampler=sampler or own_sampler, reference=reference, length=length)
+    item_set = None if items is None else read_item_set(items)
+    started = time.perf_counter()
     system = load_system(**parts)
-    settings = {"seed": seed, **_plain(manner), "models": model_facts(system, parts), "limit": limit}
+    load_seconds = time.perf_counter() - started
+    settings: dict[str, Any] = {"seed": seed, **_plain(manner), "models": model_facts(system, parts), "limit": limit}
     if item_list is not None:
         settings["item_list"] = sha256_file(Path(item_list))
+    elif item_set is not None:
+        settings["items"] = item_set.sha256
     elif pairs != PAIRS:
         settings["pairs"] = pairs
     output = Path(output)
     _refuse_other_settings(output / "run.json", settings)
+    before = read_json(output / "run.json") if (output / "run.json").is_file() else {}
     write_json(
         output / "run.json",
         {
@@ -112,15 +129,20 @@ def synthesize_list(
             "hardware": hardware_line(),
             "threads": _threads_with(output / "run.json", torch.get_num_threads()),
             **settings,
+            **({"speed": before["speed"]} if before.get("speed") else {}),
+            **({} if item_set is None else {"protocol": dict(item_set.facts)}),
+            **({"continuation": CONTINUATION} if item_set and any(one.continues for one in item_set.items) else {}),
         },
     )
-    if item_list is None:
-        tasks = tasks_of_pairs(Path(data), pairs)
-    else:
-        from resgen_tts.evaluation.protocols.item_list import read_list
-
+    if item_set is not None:
+        tasks = tasks_of_set(item_set, system, reference)
+    elif item_list is not None:
         tasks = tasks_of_list(read_list(item_list), system, reference)
-    rows, failed = speak_tasks(system, tasks[:limit], output, manner, seed)
+    else:
+        tasks = tasks_of_pairs(Path(str(data)), pairs)
+    speed = SpeedLog(output / "run.json", load_seconds)
+    rows, failed = speak_tasks(system, tasks[:limit], output, manner, seed, on_spoken=speed.spoken)
+    speed.finish()
     print(f"synthesize: read {len(rows) + len(failed)} = spoken {len(rows)} + failed {len(failed)}")
     write_json(output / "data_report.json", {"read": len(rows) + len(failed), "used": len(rows), "skipped": failed})
     if len(failed) > max_bad_fraction * (len(rows) + len(failed)):
@@ -129,12 +151,20 @@ def synthesize_list(
 
 
 def speak_tasks(
-    system: "Synthesizer", tasks: Sequence[Task], output: Path, manner: Manner, seed: int, *, has_copies: bool = True
+    system: "Synthesizer",
+    tasks: Sequence[Task],
+    output: Path,
+    manner: Manner,
+    seed: int,
+    *,
+    has_copies: bool = True,
+    on_spoken: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> tuple[list[dict], dict[str, str]]:
     """Speak items into a synth folder; those that are there already are kept. ``requests.jsonl`` is written last.
 
     Args:
         has_copies: recordings and prompts are put through the tokenizer and back, too.
+        on_spoken: told the line of each item that was not there before.
     Returns:
         the lines of ``requests.jsonl``, and why the other items could not be spoken.
     """
@@ -147,75 +177,16 @@ def speak_tasks(
         done = output / "items" / f"{task.id}.json"
         if not done.is_file():
             try:
-                write_json(done, _speak(system, task, output, manner, seed_of(seed, task.id) % 2**31, has_copies))
+                made = _speak(system, task, output, manner, seed_of(seed, task.id) % 2**31, has_copies)
             except ResGenError as error:
                 failed[task.id] = str(error)
                 continue
+            write_json(done, made)
+            if on_spoken is not None:
+                on_spoken(made)
         rows.append(json.loads(done.read_text(encoding="utf-8")))
     write_text(output / "requests.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return rows, failed
-
-
-def tasks_of_pairs(data: Path, pairs: str = PAIRS, split: str = "test") -> list[Task]:
-    """The pairs of a prepared corpus.
-
-    Raises:
-        DataError: the table is missing or empty, or names an utterance that the split lacks or that has no transcript.
-    """
-    import csv
-
-    path = data / pairs
-    if not path.is_file():
-        raise DataError(f"{path} does not exist.", code="MANIFEST_MISSING", hint="Run the stage 'prepare' with pairs.")
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    if not rows:
-        raise DataError(f"{path} lists no item.", code="MANIFEST_EMPTY")
-    return pair_tasks(data, rows, split, path.name)
-
-
-def pair_tasks(data: Path, rows: Sequence[Mapping[str, str]], split: str, table: str) -> list[Task]:
-    """Pairs with the columns id, prompt, target and speaker, as items.
-
-    Raises:
-        DataError: a pair names an utterance that the split lacks or that has no transcript.
-    """
-    from resgen_tts.speech.corpus import load_cuts
-
-    cuts = {cut.id: cut for cut in load_cuts(data, split)}
-    tasks = []
-    for row in rows:
-        for name in ("prompt", "target"):
-            if row[name] not in cuts or not cuts[row[name]].supervisions[0].text:
-                raise DataError(f"{table}: {row['id']}: {name} {row[name]} is not a transcribed {split} utterance.")
-        prompt, target = cuts[row["prompt"]], cuts[row["target"]]
-        tasks.append(
-            Task(
-                id=row["id"], speaker=row["speaker"], text=target.supervisions[0].text, target_id=target.id,
-                prompt_id=prompt.id, prompt_text=prompt.supervisions[0].text,
-                load_prompt=lambda cut=prompt: cut.load_audio()[0],
-                load_recording=lambda cut=target: cut.load_audio()[0],
-            )
-        )  # fmt: skip
-    return tasks
-
-
-def tasks_of_list(items: Sequence[ListItem], system: "Synthesizer", reference: ReferenceConfig) -> list[Task]:
-    """Items of a table; their references are read as a user's are, at any rate."""
-    from resgen_tts.speech.audio_io import load_reference
-
-    rate = system.tokenizer.sample_rate
-
-    def load(path: Path) -> np.ndarray:
-        return load_reference(path, sample_rate=rate, is_cut=reference.is_cut).samples
-
-    return [
-        Task(
-            id=item.id, speaker=item.speaker, text=item.target, prompt_id=item.prompt.id, prompt_text=item.text,
-            load_prompt=lambda path=item.audio: load(path),
-        )
-        for item in items
-    ]  # fmt: skip
 
 
 def model_facts(system: "Synthesizer", parts: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
@@ -277,24 +248,36 @@ def _speak(
     prompt = task.load_prompt()
     started, cpu_started = time.perf_counter(), time.process_time()
     voice = system.voice(prompt, task.prompt_text, reference=manner.reference)
-    spoken = system(task.text, voice, seed=seed, sampler=manner.sampler, length=manner.length)
+    spoken = system(task.say or task.text, voice, seed=seed, sampler=manner.sampler, length=manner.length)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     warnings = list(spoken.warnings)  # the clone's clipping is among them
 
     def keep(kind: str, name: str, wave: Callable[[], np.ndarray]) -> str:
-        path = f"wav/{kind}/{name}.wav"
+        own = task.file(kind)
+        path = f"wav/{kind}/{name}.wav" if own is None else f"wav/{kind}/{own.name}"
+        if own is not None:
+            if not (output / path).is_file():
+                write_bytes(output / path, own.read_bytes())
+            return path
         if not (output / path).is_file():  # one prompt may lead many items
             warnings.extend(f"{note} ({kind})" for note in save_wav(output / path, wave(), rate))
         return path
 
+    audio, continued_seconds = spoken.audio, 0.0
+    if task.load_lead is not None:
+        lead = task.load_lead()
+        audio = continued(lead, audio, float(voice.facts["gain_db"]))
+        continued_seconds = len(lead) / rate
     systems = {}
     if task.load_recording is not None:
         target = task.load_recording()
-        systems["recording"] = keep("recording", task.id, lambda: target)
+        systems["recording"] = keep("recording", task.recording_name, lambda: target)
         if has_copies:
-            systems["copy"] = keep("copy", task.id, lambda: system.resynthesize(target))
+            systems["copy"] = keep("copy", task.recording_name, lambda: system.resynthesize(target))
     systems["clone"] = f"wav/clone/{task.id}.wav"
-    save_wav(output / systems["clone"], spoken.audio, rate)
+    notes = save_wav(output / systems["clone"], audio, rate)
+    if task.load_lead is not None:  # else they are among those of what was spoken
+        warnings.extend(f"{note} (clone)" for note in notes)
     return {
         "id": task.id,
         "speaker": task.speaker,
@@ -305,12 +288,28 @@ def _speak(
         "systems": systems,
         "prompt": keep("prompt", task.prompt_id, lambda: prompt),
         "prompt_copy": keep("prompt_copy", task.prompt_id, lambda: system.resynthesize(prompt)) if has_copies else None,
-        "seconds_of_audio": spoken.seconds,
+        "trial": task.trial,
+        "say": task.say or task.text,
+        "continued_seconds": continued_seconds,
+        "reference": None if task.file("reference") is None else keep("reference", "", lambda: prompt),
+        "seconds_of_audio": spoken.seconds,  # what was generated, without the prompt in front of it
         "seconds_to_generate": seconds,
         "cpu_seconds_to_generate": cpu_seconds,  # of all threads: what a busy machine does not change
+        "seconds_to_first_audio": spoken.timings["first_audio"],  # the voice being there
         "seed": seed,
         "warnings": warnings,
     }
+
+
+def continued(
+    lead: Float[np.ndarray, "N"], generated: Float[np.ndarray, "M"], gain_db: float
+) -> Float[np.ndarray, "N+M"]:
+    """A prompt and what was generated behind it, at the prompt's own level.
+
+    Args:
+        gain_db: what the prompt was lifted by before it became codes.
+    """
+    return np.concatenate([lead, generated * np.float32(10 ** (-gain_db / 20))])
 
 
 def _threads_with(run: Path, now: int) -> list[int]:

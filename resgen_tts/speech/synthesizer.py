@@ -166,9 +166,10 @@ class Synthesizer(nn.Module):
 
     @torch.inference_mode()
     def resynthesize(self, wave: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-        """Through the tokenizer and back: the bound of what the generator can sound like."""
-        rows = torch.from_numpy(wave)[None]
-        codes, lengths = self.tokenizer.encode(rows, torch.tensor([len(wave)]))
+        """Through the tokenizer and back, in full: the bound of what the generator can sound like."""
+        # Silence fills the last code frame, which would be left out else.
+        rows = torch.from_numpy(np.pad(wave, (0, -len(wave) % self.tokenizer.hop_samples)))[None]
+        codes, lengths = self.tokenizer.encode(rows, torch.tensor([rows.shape[1]]))
         decoded, _ = self.tokenizer.decode(codes, lengths)
         return decoded[0, : len(wave)].numpy()
 

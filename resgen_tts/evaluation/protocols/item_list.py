@@ -1,8 +1,9 @@
 """Items without a recording: a table of what is to be said in the voice of which reference.
 
 The columns are ``audio`` (a reference, relative to the table), ``text`` (what is said there) and ``target`` (what is to
-be said); ``id`` and ``speaker`` may stand beside them. Without them items are numbered, and every reference is a
-speaker of its own.
+be said); ``id``, ``speaker`` and ``recording`` (the target as a human said it, relative to the table) may stand beside
+them. Without the first two items are numbered, and every reference is a speaker of its own; a recording may be left
+out, too.
 """
 
 import csv
@@ -57,6 +58,7 @@ class ListItem:
     audio: Path
     text: str
     target: str
+    recording: Path | None = None  # of the target; None where nobody has said it
 
     @property
     def prompt(self) -> Prompt:
@@ -78,7 +80,13 @@ def read_list(table: Path) -> list[ListItem]:
             raise DataError(f"{table.name}:{number + 1}: id {name!r} is not plain; ids match {_PLAIN.pattern}.")
         audio = table.parent / row["audio"]
         speaker = (row.get("speaker") or "").strip() or Prompt(speaker="", audio=audio, text="").id
-        items.append(ListItem(id=name, speaker=speaker, audio=audio, text=row["text"], target=row["target"]))
+        said = (row.get("recording") or "").strip()
+        items.append(
+            ListItem(
+                id=name, speaker=speaker, audio=audio, text=row["text"], target=row["target"],
+                recording=table.parent / said if said else None,
+            )
+        )  # fmt: skip
     if not items:
         raise DataError(f"{table} lists no item.", code="MANIFEST_EMPTY")
     twice = [name for name, count in Counter(item.id for item in items).items() if count > 1]
@@ -169,10 +177,12 @@ def write_list(table: Path, items: Sequence[ListItem]) -> None:
     Raises:
         DataError: a cell holds a tab or a line break.
     """
-    lines = ["\t".join(ALL_COLUMNS)]
+    root, has_recordings = Path(table).resolve().parent, any(item.recording is not None for item in items)
+    lines = ["\t".join(ALL_COLUMNS + (("recording",) if has_recordings else ()))]
     for item in items:
-        audio = os.path.relpath(Path(item.audio).resolve(), Path(table).resolve().parent)
-        cells = (item.id, item.speaker, audio, item.text, item.target)
+        cells = (item.id, item.speaker, os.path.relpath(Path(item.audio).resolve(), root), item.text, item.target)
+        if has_recordings:
+            cells += ("" if item.recording is None else os.path.relpath(Path(item.recording).resolve(), root),)
         unfit = [cell for cell in cells if re.search(r"[\t\r\n]", cell)]
         if unfit:
             raise DataError(f"item {item.id}: {unfit[0]!r} holds a tab or a line break; a table cannot keep it.")

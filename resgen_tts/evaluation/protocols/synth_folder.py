@@ -103,8 +103,13 @@ def read_synth(folder: Path) -> SynthFolder:
             hint="Run the stage 'synthesize' again.",
         )
     first = [name for name in (RECORDING, COPY, CLONE) if name in names]
+    run = read_json(folder / RUN_FILE)
     return SynthFolder(
-        root=folder, items=items, systems=[*first, *sorted(names - set(first))], run=read_json(folder / RUN_FILE)
+        root=folder,
+        items=items,
+        systems=[*first, *sorted(names - set(first))],
+        run=run,
+        protocol=run.get("protocol") or {},
     )
 
 
