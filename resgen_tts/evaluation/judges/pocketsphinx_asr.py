@@ -5,6 +5,7 @@ of the mini corpus) and for comparing systems on the same sentences; its open vo
 synthetic voices, so its absolute figures are never set beside those of a large recogniser.
 """
 
+import hashlib
 import importlib.metadata
 import math
 import multiprocessing
@@ -20,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 
 from resgen_tts.common.errors import ConfigError, DataError, require
-from resgen_tts.common.run_dir import write_text
+from resgen_tts.common.run_dir import sha256_file, write_text
 from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave
 
 PADDING_SECONDS = 0.2  # silence on each side; 0 to 0.5 s differ by less than one word in a hundred
@@ -36,6 +37,7 @@ class ClosedVocabulary:
     arpa: Path
     words: tuple[str, ...]
     dictionary: str  # text in the form of the CMU dictionary
+    sha256: str  # of the language model and of the words: another one of as many words is another recogniser
     about: str = ""  # what the language model was counted on
 
     @classmethod
@@ -73,6 +75,7 @@ class ClosedVocabulary:
             arpa=arpa,
             words=words,
             dictionary="".join(line for word in words for line in pronunciations[word]),
+            sha256=hashlib.sha256(f"{sha256_file(arpa)} {' '.join(words)}".encode()).hexdigest(),
             about=" ".join(about.read_text(encoding="utf-8").split()) if about.is_file() else "",
         )
 
@@ -135,11 +138,12 @@ class PocketSphinx:
 
     @property
     def name(self) -> str:
-        kind = "open vocabulary"
-        if self.vocabulary is not None:
-            kind = f"closed vocabulary of {len(self.vocabulary.words)} words"
-            kind += f" ({self.vocabulary.about})" if self.vocabulary.about else ""
-        return f"pocketsphinx {importlib.metadata.version('pocketsphinx')}, {kind}"
+        library = f"pocketsphinx {importlib.metadata.version('pocketsphinx')}"
+        if self.vocabulary is None:
+            return f"{library}, open vocabulary"
+        about = f" ({self.vocabulary.about})" if self.vocabulary.about else ""
+        kind = f"closed vocabulary of {len(self.vocabulary.words)} words{about}"
+        return f"{library}, language model {self.vocabulary.sha256[:8]}, {kind}"
 
     def transcribe(self, paths: Sequence[Path]) -> list[str]:
         """The words of each wave, in the order of the paths; "" where nothing was recognised.

@@ -1,6 +1,7 @@
 """The recogniser on synthetic speech, with a closed vocabulary made here."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -80,6 +81,21 @@ def test_words_without_a_pronunciation_are_all_named(tmp_path):
     with pytest.raises(DataError, match=r"2 of 3 words.*qwrtz, zzyzzx") as caught:
         PocketSphinx(folder)
     assert caught.value.code == "LM_UNKNOWN_WORDS"
+
+
+def test_the_name_tells_language_models_of_as_many_words_apart(tmp_path):
+    first = write_vocabulary(tmp_path / "first", ["castle", "river"])
+    name = PocketSphinx(first).name
+    assert PocketSphinx(shutil.copytree(first, tmp_path / "copy")).name == name
+    assert name.rpartition(", ")[2] == "closed vocabulary of 2 words"
+    assert PocketSphinx().name.rpartition(", ")[2] == "open vocabulary"
+    other_words = write_vocabulary(tmp_path / "other", ["castle", "window"])
+    (first / "vocabulary.arpa").write_text((first / "vocabulary.arpa").read_text().replace("-0.47", "-0.57"))
+    (tmp_path / "list").mkdir()
+    for file, folder in {"vocabulary.arpa": other_words, "words.txt": first}.items():
+        shutil.copy(folder / file, tmp_path / "list" / file)
+    names = {name, *(PocketSphinx(folder).name for folder in (first, other_words, tmp_path / "list"))}
+    assert len(names) == 4 and len({one.rpartition(", ")[2] for one in names}) == 1
 
 
 def test_an_incomplete_language_model_is_refused(tmp_path):
