@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Make .venv-codecs beside this checkout: EnCodec, DAC and Vocos as their authors published them, which our own code is
-# compared with. They hold protobuf below 3.20, so they have an environment of their own. It lies over .venv: it sees all
-# that is installed there, torch too, and has what is new or of another version. Run it as often as you like: a finished
-# environment costs a fraction of a second.
+# Make .venv-codecs beside this checkout: what other projects published that our own code is compared with. EnCodec, DAC
+# and Vocos, which gave it its name, hold protobuf below 3.20; torch-fidelity, for figures of pictures, brings torchvision,
+# which transformers imports wherever it is installed. So they have an environment of their own. It lies over .venv: it
+# sees all that is installed there, torch too, and has what is new or of another version. Run it as often as you like: a
+# finished environment costs a fraction of a second.
 #
 #   bash tools/setup_codecs.sh [--force]     --force makes it anew
 set -euo pipefail
@@ -14,7 +15,7 @@ venv="$root/.venv-codecs"
 python="$venv/bin/python"
 marker="$venv/.resgen_tts_ready"
 log="$venv/.setup.log"
-packages=(torchaudio encodec descript-audio-codec vocos)
+packages=(torchaudio encodec descript-audio-codec vocos torchvision torch-fidelity)
 trap 'echo "setup_codecs: line $LINENO failed; log: $log" >&2' ERR
 
 say() { echo "setup_codecs: $*" >&2; }
@@ -49,12 +50,13 @@ install_packages() {
     </dev/null >>"$log" 2>&1
 }
 
-works() { # torchaudio's wheel is linked with CUDA: without the hook only a CUDA build of torch can import it
+works() { # torchaudio's and torchvision's wheels are linked with CUDA: only a CUDA build of torch needs no hooks
   "$python" - >>"$log" 2>&1 <<'PYTHON'
-from resgen_tts.common.torchaudio_hook import install
+from resgen_tts.common import torchaudio_hook, torchvision_hook
 
-install()
-import dac, encodec, torchaudio, transformers, vocos
+torchaudio_hook.install()
+torchvision_hook.install()
+import dac, encodec, torch_fidelity, torchaudio, torchvision, transformers, vocos
 PYTHON
 }
 

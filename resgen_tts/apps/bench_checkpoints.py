@@ -13,7 +13,8 @@ from resgen_tts.apps.pretrained_image import load_image_vae
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.randomness import generator
 from resgen_tts.core.sampler_config import SamplerConfig
-from resgen_tts.evaluation.measures.image_quality import PictureJudge, frechet_distance, load_judge, train_judge
+from resgen_tts.evaluation.judges.picture_judge import PictureJudge, load_judge, train_judge
+from resgen_tts.evaluation.measures.image_quality import frechet_distance
 from resgen_tts.image.codes import code_space_hash
 from resgen_tts.image.dataset import Pictures, load_pictures, to_bytes, to_signed
 from resgen_tts.tokenizers.image_vae import ImageVAE

@@ -15,7 +15,9 @@ from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.randomness import generator as named_generator
 from resgen_tts.common.run_dir import read_json, read_jsonl
 from resgen_tts.core.sampler_config import SamplerConfig
-from resgen_tts.evaluation.measures.image_quality import PictureJudge, frechet_distance
+from resgen_tts.evaluation.judges.picture_judge import PictureJudge
+from resgen_tts.evaluation.measures.image_quality import coverage, frechet_distance, inception_score
+from resgen_tts.evaluation.protocols.picture_sets import write_npz
 from resgen_tts.image.dataset import to_bytes
 from resgen_tts.image.sheets import draw_sheet
 from resgen_tts.image.synthesizer import draw_codes, draw_pictures
@@ -41,10 +43,11 @@ def measure_quality(
         run: folder that ``train image_generator`` left.
         real: as many real pictures as samples, or more, in bytes [N, channels, height, width]; the first are used.
         samples: how many pictures, classes in equal shares.
-        sheets: folder for one sheet of samples per sampler.
+        sheets: folder for one sheet of samples per sampler, and for the samples themselves, ``.npz`` as
+            ``score-images`` reads them.
     Returns:
         One row a sampler: Frechet distance with a bootstrap interval over pictures, share of pictures that the judge
-        takes for the asked class, network calls, seconds.
+        takes for the asked class, its score of classes, precision, recall, network calls, seconds.
     Raises:
         ConfigError: more samples than real pictures.
     """
@@ -63,7 +66,8 @@ def measure_quality(
         made = [to_bytes(draw_pictures(generator, vae, part, sampler, rng)).numpy() for part in labels.split(BATCH)]
         seconds = (time.perf_counter() - start) / samples
         pictures = np.concatenate(made)
-        features = judge.features(pictures)
+        seen = judge.activations(pictures)
+        features, near = seen.features, coverage(real_features, seen.features)
         low, high = _bootstrap(real_features, features, seed)
         calls, alone = _one(generator, labels[:1], sampler, seed)
         rows.append({
@@ -74,8 +78,9 @@ def measure_quality(
             "guidance_start": sampler.guidance_start, "guidance_end": sampler.guidance_end,
             "schedule": sampler.schedule, "frechet": frechet_distance(real_features, features),
             "frechet_low": low, "frechet_high": high, "agreement": judge.agreement(pictures, labels.numpy()),
-            "network_calls": calls, "seconds_alone": alone, "seconds_in_batch": seconds, "samples": samples,
-            "sampler": to_plain(sampler),
+            "score_of_classes": inception_score(seen.probabilities, splits=1).mean, "precision": near.precision,
+            "recall": near.recall, "network_calls": calls, "seconds_alone": alone, "seconds_in_batch": seconds,
+            "samples": samples, "sampler": to_plain(sampler),
         })  # fmt: skip
         print(
             f"{rows[-1]['run']:28} w {sampler.guidance_start:.1f} -> {sampler.guidance_end:.1f} {sampler.schedule:12} "
@@ -89,6 +94,7 @@ def measure_quality(
                 sheets / f"{Path(run).name}_{place}.png",
                 [(str(one), shown[one::num_classes]) for one in range(num_classes)],
             )
+            write_npz(sheets / f"{Path(run).name}_{place}.npz", {"arr_0": pictures.transpose(0, 2, 3, 1)})
     return rows
 
 

@@ -21,14 +21,18 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "encode-images": ("encode_images", "encode_images", "turn pictures into codes"),
     "align": ("encode", "align", "add durations to encoded shards"),
     "score-alignment": ("score_alignment", "main", "measure an aligner's borders of words against known ones"),
+    "protocol": ("protocol", "main", "build the items of an evaluation's protocol"),
     "synthesize-list": ("synthesize", "synthesize_list", "speak all items of an evaluation"),
     "score": ("score", "main", "score an evaluation's waves"),
     "score-tokenizer": ("score_tokenizer", "main", "score a tokenizer's copies of recordings, depth by depth"),
     "score-image-tokenizer": ("score_image_tokenizer", "score_image_tokenizer", "the same for pictures"),
+    "score-images": ("score_images", "score_images", "score generated pictures beside real ones: FID and others"),
     "bench": ("bench", "main", "measure the schemes of generating codes beside one another"),
     "export": ("export", "export", "put the trained parts into one folder"),
 }
-_OWN_PARSERS = {"synth", "train", "encode", "decode", "score", "score-alignment", "score-tokenizer", "voice", "bench"}
+_OWN_PARSERS = {
+    "synth", "train", "encode", "decode", "protocol", "score", "score-alignment", "score-tokenizer", "voice", "bench",
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from resgen_tts.apps.score_image_tokenizer import psnr, score_image_tokenizer
 from resgen_tts.common.config import to_plain
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.engine.checkpoint import save_model
-from resgen_tts.evaluation.measures.image_quality import PictureJudge
+from resgen_tts.evaluation.judges.picture_judge import PictureJudge
 from resgen_tts.image.dataset import load_pictures, to_bytes, to_signed
 from resgen_tts.tokenizers.image_vae import ImageVAE, ImageVAEConfig
 from resgen_tts.tokenizers.quantizer import QuantizerConfig
@@ -47,13 +47,17 @@ def parts(tmp_path):
 def test_every_depth_stands_in_the_report(parts):
     folder, model = parts
     output = folder / "scores"
-    score_image_tokenizer(folder / "vae", "digits", folder / "judge", output, depths="1,3", limit=50)
+    score_image_tokenizer(folder / "vae", "digits", output, judge=folder / "judge", depths="1,3", limit=50)
     rows = json.loads((output / "score.json").read_text())["rows"]
     assert list(rows) == ["pictures", "depth 1", "depth 3"]
     assert rows["pictures"]["frechet"] == pytest.approx(0, abs=1e-2)
+    assert rows["pictures"]["precision"]["value"] == rows["pictures"]["recall"]["value"] == 1
+    assert all(rows[name]["inception_score"]["mean"] >= 1 for name in rows)
     assert [rows[f"depth {depth}"]["bits_per_pixel"] for depth in (1, 3)] == [1, 3]  # 16 codes of 4 bits, 64 pixels
-    assert "depth 3" in (output / "report.md").read_text() and (output / "copies.png").is_file()
-    score_image_tokenizer(folder / "vae", "digits", folder / "judge", folder / "all", depths="2")
+    report = (output / "report.md").read_text()
+    assert "depth 3" in report and "rFID †" in report and "recall, % †" in report and "FID |" not in report
+    assert (output / "copies.png").is_file()
+    score_image_tokenizer(folder / "vae", "digits", folder / "all", judge=folder / "judge", depths="2")
     pictures = load_pictures("digits", "test", 8).images
     with torch.no_grad():
         copies = to_bytes(model.decode(model.encode(to_signed(pictures))[..., :2]))
@@ -63,6 +67,8 @@ def test_every_depth_stands_in_the_report(parts):
 
 def test_nonsense_is_refused(parts):
     folder, _ = parts
-    for wrong in ({"depths": "4"}, {"limit": 1}):
+    for wrong in ({"depths": "4"}, {"limit": 3}, {"inception": folder / "weights.safetensors"}):
         with pytest.raises(ConfigError):
-            score_image_tokenizer(folder / "vae", "digits", folder / "judge", folder / "none", **wrong)
+            score_image_tokenizer(folder / "vae", "digits", folder / "none", judge=folder / "judge", **wrong)
+    with pytest.raises(ConfigError, match="one of --inception FILE and --judge DIR"):
+        score_image_tokenizer(folder / "vae", "digits", folder / "none")

@@ -1,16 +1,19 @@
-"""The codecs' own packages: where they are absent these tests are skipped, and say so."""
+"""Other projects' own packages: where they are absent these tests are skipped, and say so."""
 
 import importlib.util
 
 import pytest
 
-from resgen_tts.common.torchaudio_hook import install
+from resgen_tts.common import torchaudio_hook, torchvision_hook
+
+PACKAGES = ("torchaudio", "encodec", "dac", "vocos", "torchvision", "torch_fidelity")
 
 
 def pytest_collection_modifyitems(items):
-    missing = [name for name in ("torchaudio", "encodec", "dac", "vocos") if importlib.util.find_spec(name) is None]
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if not missing:
-        install()
+        torchaudio_hook.install()
+        torchvision_hook.install()
         return
     reason = f"{', '.join(missing)} not installed: bash tools/setup_codecs.sh, then bash tools/test_codecs.sh"
     for item in items:

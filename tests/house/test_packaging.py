@@ -23,9 +23,9 @@ def pins() -> dict[str, str]:
     return dict(line.split("==") for line in lines if not line.startswith("#"))
 
 
-# Extras that are no part of [all], nor of its pins: codecs has an environment of its own (tools/setup_codecs.sh), nemo
-# brings 250 MB that the tests do without.
-APART = ("codecs", "nemo")
+# Extras that are no part of [all], nor of its pins: codecs and images have an environment of their own
+# (tools/setup_codecs.sh), nemo brings 250 MB that the tests do without.
+APART = ("codecs", "images", "nemo")
 
 
 def requirements(*, without: tuple[str, ...] = ()) -> list[Requirement]:
