@@ -142,7 +142,7 @@ class Judge:
         from resgen_tts.engine.checkpoint import save_model
         from resgen_tts.evaluation.protocols.synth_folder import read_synth
         from resgen_tts.evaluation.reports.validation_curve import curve_row, training_hours, validation_loss
-        from resgen_tts.evaluation.scores import score_folder
+        from resgen_tts.evaluation.scores import Judges, score_folder
 
         facts = self.facts()  # before the vocoder is read: should it change meanwhile, the next row tells
         weights, config = averaged(checkpoint)
@@ -153,7 +153,9 @@ class Judge:
             system = load_system(self.mel_vae, self.vocoder, Path(scratch) / "generator")
         _, failed = speak_tasks(system, self.tasks, folder, self.manner, self.seed, has_copies=False)
         (folder / "run.json").write_text("{}\n", encoding="utf-8")
-        report = score_folder(read_synth(folder), self.recognizer, self.encoder, seed=self.seed)
+        report = score_folder(
+            read_synth(folder), Judges(recognizer=self.recognizer, encoder=self.encoder), seed=self.seed
+        )
         metrics = self.exp / "generator" / "metrics.jsonl"
         row = {
             "step": step,

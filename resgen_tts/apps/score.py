@@ -1,148 +1,186 @@
-"""The verb ``score``: a synth folder in, figures, tables, pictures and a page to listen to out."""
+"""The verb ``score``: outputs in, figures, tables, pictures and a page to listen to out.
+
+What is scored is a synth folder (``--synth``), or an item set (``--items``) with its recordings and with other
+people's audio (``--waves NAME=FOLDER``): one path, one command.
+"""
 
 import datetime
 import shlex
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
+from resgen_tts.apps.judges import choose_device, choose_normalizer, make_encoder, make_rater, make_recognizer
 from resgen_tts.apps.options import underscored
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.run_dir import commit_hash, hardware_line, write_json, write_text
-from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
-from resgen_tts.evaluation.judges.resemblyzer_speaker import Resemblyzer
-from resgen_tts.evaluation.measures.text_error import letters_only
+from resgen_tts.evaluation.judges.remembered import (
+    Memory,
+    RememberingEncoder,
+    RememberingRater,
+    RememberingRecognizer,
+)
 from resgen_tts.evaluation.protocols.synth_folder import CLONE, RECORDING, SynthFolder, read_synth
 from resgen_tts.evaluation.reports.page import html_page
 from resgen_tts.evaluation.reports.pictures import draw_mels
-from resgen_tts.evaluation.reports.report import ResultRow, append_result, log_figures, markdown
-from resgen_tts.evaluation.scores import ScoreReport, score_folder, worst_first
+from resgen_tts.evaluation.reports.report import markdown
+from resgen_tts.evaluation.reports.results_log import ResultRow, append_result, log_figures
+from resgen_tts.evaluation.score_report import ScoreReport
+from resgen_tts.evaluation.scores import Judges, listen, score_folder, usable_items, worst_first
 from resgen_tts.evaluation.waves import read_wave
 
 SCORES_FILE = "score.json"
 REPORT_FILE = "report.md"
 PAGE_FILE = "index.html"
 PICTURES_FOLDER = "mel"
+HEARD_FOLDER = "heard"  # what the judges said of each wave, so that a scoring that was stopped goes on
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreArguments:
-    """Score the outputs of a synthesizer beside the recordings."""
+    """Score the outputs of a synthesizer, recordings, or other people's audio, all by one path."""
 
-    synth: Path  # folder with requests.jsonl, run.json and the waves
-    output: Path  # folder for score.json, report.md, index.html and mel/
-    lm: Path | None = None  # folder with vocabulary.arpa and words.txt; none: the recogniser's open vocabulary
+    output: Path  # folder for score.json, report.md, index.html, mel/ and heard/
+    synth: Path | None = None  # folder with requests.jsonl, run.json and the waves
+    items: Path | None = None  # or an item set (resgen-tts protocol): its recordings are scored
+    waves: Sequence[str] = ()  # with --items: NAME=FOLDER, other people's audio, ITEM.wav each
+    recognizer: str = "pocketsphinx"  # or whisper:MODEL, ctc:MODEL (a folder, or a name on the hub, which fetches it)
+    encoder: str = "resemblyzer"  # or xvector:MODEL, unispeech:FILE
+    raters: Sequence[str] = ("dnsmos",)  # of naturalness: dnsmos, utmos:FILE; none where nothing is given
+    normalizer: str = "auto"  # letters, whisper, punctuation; auto: Whisper's own for Whisper, else letters alone
+    lm: Path | None = None  # folder with vocabulary.arpa and words.txt; none: pocketsphinx's open vocabulary
     open_vocabulary: bool = False  # the open vocabulary besides, where --lm gives a closed one
-    nj: int = 1  # processes of the recogniser
+    nj: int = 1  # processes of pocketsphinx
+    batch_size: int = 8  # waves that a model hears at once
+    device: str = "auto"  # of the models: auto, cpu, cuda
+    allow_pickle: bool = False  # read a FILE that is a pickle, as plain tensors only
+    num_shards: int = 1  # let the judges listen to one part of the waves; nothing is scored yet
+    shard_index: int = 0  # which part, from 0
+    heard: Path | None = None  # folder of what the judges said, shared by shards; none: heard/ of --output
     seed: int = 0  # of the intervals
-    pictures: int = 60  # items to draw, the worst ones first
+    worst: int = 20  # items with players, words and pictures, the worst ones first
     readme: Path | None = None  # README of a recipe, whose results log gets a row
     recipe_command: str = ""  # what made these outputs, for that row; none: the synthesizer's command of run.json
 
     def __post_init__(self):
-        if self.nj < 1:
-            raise ConfigError(f"--nj must be at least 1, got {self.nj}")
+        if (self.synth is None) == (self.items is None):
+            raise ConfigError("give --synth DIR or --items DIR, and not both.", code="USAGE")
+        if self.waves and self.items is None:
+            raise ConfigError("--waves is for the items of an item set; give --items DIR.", code="USAGE")
+        if self.nj < 1 or self.batch_size < 1:
+            raise ConfigError(f"--nj and --batch_size must be at least 1, got {self.nj} and {self.batch_size}")
         if self.open_vocabulary and self.lm is None:
             raise ConfigError("--open_vocabulary is for a report that also has a closed one; give --lm DIR.")
-        if self.pictures < 0:
-            raise ConfigError(f"--pictures must not be negative, got {self.pictures}")
+        if self.worst < 0:
+            raise ConfigError(f"--worst must not be negative, got {self.worst}")
+        if not 0 <= self.shard_index < self.num_shards:
+            raise ConfigError(f"--shard_index {self.shard_index} is none of --num_shards {self.num_shards}, from 0.")
 
     def command(self) -> str:
         """The command line that repeats this scoring."""
-        words = ["resgen-tts", "score", "--synth", str(self.synth), "--output", str(self.output)]
-        words += [] if self.lm is None else ["--lm", str(self.lm)]
-        words += ["--open_vocabulary", "true"] if self.open_vocabulary else []
-        return shlex.join([*words, "--nj", str(self.nj), "--seed", str(self.seed), "--pictures", str(self.pictures)])
+        words = ["resgen-tts", "score"]
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            is_many = isinstance(value, (list, tuple))
+            if (
+                entry.name in ("readme", "recipe_command", "heard")
+                or (tuple(value) if is_many else value) == entry.default
+            ):
+                continue  # they change no figure
+            many = list(value) if is_many else [value]
+            words += [f"--{entry.name}", *(str(one).lower() if isinstance(one, bool) else str(one) for one in many)]
+        return shlex.join(words)
 
 
-def score(
-    synth: Path,
-    output: Path,
-    *,
-    language_model: Path | None = None,
-    open_vocabulary: bool = False,
-    nj: int = 1,
-    seed: int = 0,
-    pictures: int = 60,
-) -> ScoreReport:
-    """Score a synth folder with the embedded scorers and write the report.
+def score(arguments: ScoreArguments) -> ScoreReport | None:
+    """Score outputs and write the report; ``score.json`` is written last.
 
-    Running it again on the same folder writes the same files; ``score.json`` is written last.
+    What the judges say of each wave is kept at once: a scoring that was stopped goes on, and one of the same waves is
+    done in seconds.
 
-    Args:
-        synth: folder as `evaluation.protocols.synth_folder` describes it.
-        output: folder to write into; made if need be.
-        language_model: folder of a closed vocabulary, or None for the open one.
-        open_vocabulary: the open one besides the closed one, as a second hearing of every output.
-        nj: processes of the recogniser; the figures do not depend on it.
-        seed: of the bootstrap.
-        pictures: how many items are drawn, the worst ones first.
+    Returns:
+        the report; None of a shard, of which the judges' words are kept and no more.
     Raises:
-        DataError: the synth folder is incomplete, or items cannot be scored; they are counted and named.
-        MissingExtraError: the extra ``eval`` is not installed.
+        DataError: the outputs are incomplete, or items cannot be scored; they are counted and named.
+        CheckpointError: a judge's model is missing or broken.
+        MissingExtraError: an extra is not installed.
     """
-    arguments = ScoreArguments(
-        synth=synth, output=output, lm=language_model, open_vocabulary=open_vocabulary, nj=nj, seed=seed,
-        pictures=pictures,
-    )  # fmt: skip
-    folder = read_synth(synth)
-    recognizer = PocketSphinx(language_model, workers=nj)
-    second = PocketSphinx(workers=nj) if open_vocabulary else None
+    folder = _folder(arguments)
+    memory = Memory(arguments.heard or arguments.output / HEARD_FOLDER, writer=str(arguments.shard_index))
+    judges = _judges(arguments, memory)
+    if arguments.num_shards > 1:
+        items, _ = usable_items(folder)
+        listen(folder, items, judges, num_shards=arguments.num_shards, shard_index=arguments.shard_index)
+        return None
+    output = arguments.output
     report = score_folder(
         folder,
-        recognizer,
-        Resemblyzer(),
-        seed=seed,
-        second=second,
-        prompt_recognizer=recognizer if language_model is None else second,
-        notes=_vocabulary_notes(folder, recognizer),
+        judges,
+        seed=arguments.seed,
+        notes=_vocabulary_notes(folder, arguments, judges),
         provenance={"command": arguments.command(), "commit": commit_hash(), "hardware": hardware_line()},
     )
-    page = Path(output) / PAGE_FILE
-    drawn = _draw(report, folder, Path(output) / PICTURES_FOLDER, pictures)
-    write_text(Path(output) / REPORT_FILE, markdown(report))
-    write_text(page, html_page(report, synth=folder.root, page=page, pictures=drawn, title="Listen and compare"))
-    write_json(Path(output) / SCORES_FILE, report.to_json())
+    page = output / PAGE_FILE
+    drawn = _draw(report, folder, output / PICTURES_FOLDER, arguments.worst)
+    write_text(output / REPORT_FILE, markdown(report))
+    listing = html_page(
+        report, folder=folder, page=page, pictures=drawn, worst=arguments.worst, title="Listen and compare"
+    )
+    write_text(page, listing)
+    write_json(output / SCORES_FILE, report.to_json())
     return report
 
 
-def run(arguments: ScoreArguments) -> ScoreReport:
-    """`score` from parsed arguments, with the row of the results log where one is wanted."""
-    report = score(
-        arguments.synth,
-        arguments.output,
-        language_model=arguments.lm,
-        open_vocabulary=arguments.open_vocabulary,
-        nj=arguments.nj,
-        seed=arguments.seed,
-        pictures=arguments.pictures,
-    )
-    if arguments.readme is not None:
+def run(arguments: ScoreArguments) -> ScoreReport | None:
+    """`score`, with the row of the results log where one is wanted."""
+    report = score(arguments)
+    if arguments.readme is not None and report is not None:
+        made = arguments.recipe_command or report.run.get("command", "")
         row = ResultRow(
             date=datetime.date.today().isoformat(),
-            commit=str(report.run.get("commit", "unknown")),
-            hardware=str(report.run.get("hardware", "unknown")),
-            command=arguments.recipe_command or str(report.run.get("command", "unknown")),
+            commit=str(report.run.get("commit") or report.provenance["commit"]),
+            hardware=str(report.run.get("hardware") or report.provenance["hardware"]),
+            command=arguments.recipe_command or " && ".join(filter(None, (made, arguments.command()))),
             figures=log_figures(report),
         )
         append_result(arguments.readme, row)
     return report
 
 
-def main(arguments: list[str]) -> None:
+def main(words: list[str]) -> None:
     """Parse the command line, score, and say where the report is.
 
     Raises:
         ConfigError: a value that makes no sense.
-        DataError, MissingExtraError: as `score`.
+        DataError, CheckpointError, MissingExtraError: as `score`.
     """
     from jsonargparse import ArgumentParser
 
-    parser = ArgumentParser(prog="resgen-tts score", description=ScoreArguments.__doc__)
-    parser.add_class_arguments(ScoreArguments, as_positional=False)
-    options = ScoreArguments(**parser.parse_args(underscored(arguments)).as_dict())
+    words = underscored(words)
+    if any(word.partition("=")[0] in ("--compare", "--seeds") for word in words):
+        from resgen_tts.apps.score_comparison import main as compare
+
+        compare(words)
+        return
+    parser = ArgumentParser(
+        prog="resgen-tts score",
+        description=f"{ScoreArguments.__doc__} To set scored folders side by side: score --compare A B [C ...]; "
+        "one system at several seeds: score --seeds A B C.",
+    )
+    many = {"waves": "NAME=FOLDER", "raters": "dnsmos"}
+    parser.add_class_arguments(ScoreArguments, as_positional=False, skip=set(many))
+    for name, shown in many.items():
+        default = next(entry.default for entry in fields(ScoreArguments) if entry.name == name)
+        parser.add_argument(f"--{name}", nargs="*", default=list(default), metavar=shown)
+    options = ScoreArguments(**parser.parse_args(words).as_dict())
     report = run(options)
+    if report is None:
+        sys.stderr.write(
+            f"shard {options.shard_index} of {options.num_shards} is heard; score without them at the end\n"
+        )
+        return
     rates = ", ".join(
         f"{name} {100 * system.wer.value:.1f} %"
         + (f" (open {100 * system.second.wer.value:.1f} %)" if system.second is not None else "")
@@ -151,12 +189,52 @@ def main(arguments: list[str]) -> None:
     sys.stderr.write(f"{options.output / PAGE_FILE}: {report.used} items, WER {rates}, seed {report.seed}\n")
 
 
-def _vocabulary_notes(folder: SynthFolder, recognizer: PocketSphinx) -> list[str]:
+def _folder(arguments: ScoreArguments) -> SynthFolder:
+    if arguments.synth is not None:
+        return read_synth(arguments.synth)
+    from resgen_tts.evaluation.protocols.adopted import adopt
+    from resgen_tts.evaluation.protocols.item_set import read_item_set
+
+    waves: dict[str, Path] = {}
+    for word in arguments.waves:
+        name, _, place = word.partition("=")
+        if not name or not place or name in (RECORDING, *waves):
+            raise ConfigError(f"--waves {word!r}: NAME=FOLDER is needed, each name once, and not {RECORDING}.")
+        waves[name] = Path(place)
+    return adopt(read_item_set(Path(str(arguments.items))), waves)
+
+
+def _judges(arguments: ScoreArguments, memory: Memory) -> Judges:
+    needs_device = any(":" in spec for spec in (arguments.recognizer, arguments.encoder, *arguments.raters))
+    device = choose_device(arguments.device, sys.stderr.write) if needs_device else "cpu"
+    recognizer = make_recognizer(
+        arguments.recognizer, language_model=arguments.lm, nj=arguments.nj, batch_size=arguments.batch_size,
+        device=device,
+    )  # fmt: skip
+    first = RememberingRecognizer(recognizer, memory)
+    second = None
+    if arguments.open_vocabulary:
+        second = RememberingRecognizer(make_recognizer(arguments.recognizer, nj=arguments.nj), memory)
+    model: dict[str, Any] = {"device": device, "allow_pickle": arguments.allow_pickle}
+    return Judges(
+        recognizer=first,
+        encoder=RememberingEncoder(make_encoder(arguments.encoder, **model), memory),
+        raters=[RememberingRater(make_rater(spec, **model), memory) for spec in arguments.raters],
+        second=second,
+        prompt_recognizer=first if arguments.lm is None else second,
+        normalizer=choose_normalizer(arguments.normalizer, arguments.recognizer),
+    )
+
+
+def _vocabulary_notes(folder: SynthFolder, arguments: ScoreArguments, judges: Judges) -> list[str]:
     """Words that a closed vocabulary can never recognise would pass for the system's errors."""
-    if recognizer.vocabulary is None:
+    if arguments.lm is None:
         return []
-    known = {word for entry in recognizer.vocabulary.words for word in letters_only(entry).split()}
-    said = {word for item in folder.items for word in letters_only(item.text).split()}
+    from resgen_tts.evaluation.judges.pocketsphinx_asr import ClosedVocabulary
+
+    spoken = judges.normalizer.words
+    known = {word for entry in ClosedVocabulary.load(arguments.lm).words for word in spoken(entry).split()}
+    said = {word for item in folder.items for word in spoken(item.text).split()}
     unknown = sorted(said - known)
     if not unknown:
         return []

@@ -1,208 +1,159 @@
 """All scores of a synth folder: every system of every item by one path, then corpus figures with intervals."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from resgen_tts.common.errors import AudioError, DataError
 from resgen_tts.common.run_dir import sha256_file
+from resgen_tts.evaluation.judges.remembered import shard
+from resgen_tts.evaluation.measures.naturalness import Rater
+from resgen_tts.evaluation.measures.normalizers import NORMALIZERS, Normalizer
 from resgen_tts.evaluation.measures.reconstruction import length_ratio, mel_l1
-from resgen_tts.evaluation.measures.robustness import Robustness, RobustnessRates, robustness, robustness_rates
+from resgen_tts.evaluation.measures.robustness import robustness
 from resgen_tts.evaluation.measures.speaker import SpeakerEncoder, SpeakerSimilarity, similarity
-from resgen_tts.evaluation.measures.speed import SpeedSummary, summarize_speed
-from resgen_tts.evaluation.measures.statistics import Interval, mean_interval, paired_difference, ratio_interval
-from resgen_tts.evaluation.measures.text_error import Recognizer, TextError, letters_only, text_error
-from resgen_tts.evaluation.protocols.synth_folder import CLONE, COPY, RECORDING, REQUESTS_FILE, SynthFolder, SynthItem
+from resgen_tts.evaluation.measures.statistics import Interval, ratio_interval
+from resgen_tts.evaluation.measures.text_error import Recognizer, text_error
+from resgen_tts.evaluation.protocols.synth_folder import CLONE, COPY, RECORDING, SynthFolder, SynthItem
+from resgen_tts.evaluation.score_report import ItemScore, OutputScore, ScoreReport, SecondHearing
+from resgen_tts.evaluation.summaries import differences, second_counts, summarize
 from resgen_tts.evaluation.waves import is_silent, read_wave, wave_seconds
 
 MAX_SKIPPED_SHARE = 0.01
+Voice = tuple[str, float]  # a wave by its relative path, and the time from which it is listened to
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecondHearing:
-    """One wave as another recogniser heard it."""
+class Judges:
+    """Who listens. The figures of two reports are comparable where all of them have the same names."""
 
-    text: TextError
-    robustness: Robustness
+    recognizer: Recognizer  # writes down the words
+    encoder: SpeakerEncoder  # makes voice prints
+    raters: Sequence[Rater] = ()  # say how natural an output sounds
+    second: Recognizer | None = None  # another recogniser, whose figures stand beside those of the first
+    prompt_recognizer: Recognizer | None = None  # one that can know the prompts' words; asked where nothing is recorded
+    normalizer: Normalizer = NORMALIZERS["letters"]  # of texts and of what was heard
 
-
-@dataclass(frozen=True, kw_only=True)
-class SecondScore:
-    """Corpus figures of one system by another recogniser."""
-
-    wer: Interval
-    cer: Interval
-    robustness: RobustnessRates
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutputScore:
-    """One wave of one system."""
-
-    wave: str
-    seconds: float
-    length_ratio: float | None  # over the recording's length, where there is one
-    is_silent: bool
-    text: TextError
-    robustness: Robustness
-    speaker: SpeakerSimilarity
-    mel_l1: float | None  # only for a copy, which keeps the recording's timing
-    second: SecondHearing | None = None
+    def embedded(self) -> list[str]:
+        """Names of those that come inside a package."""
+        everyone = (self.recognizer, self.second, self.encoder, *self.raters)
+        return list(dict.fromkeys(one.name for one in everyone if one is not None and one.is_embedded))
 
 
 @dataclass(frozen=True, kw_only=True)
-class ItemScore:
-    """One item under every system."""
+class Heard:
+    """What the judges made of the waves of a folder, before anything is compared."""
 
-    item: SynthItem
-    outputs: Mapping[str, OutputScore]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SystemScore:
-    """Corpus figures of one system. Intervals are over items unless the name says speakers."""
-
-    wer: Interval
-    wer_over_speakers: Interval
-    cer: Interval
-    robustness: RobustnessRates
-    similarity_own: Interval
-    similarity_own_copy: Interval | None
-    similarity_others: Interval
-    own_first: Interval  # share of items whose own prompt is nearer than every other speaker on average
-    own_first_over_speakers: Interval
-    own_first_of_speakers: float  # the same share per speaker, averaged over speakers
-    own_prompt_first: Interval  # share of items whose own prompt is nearer than any other speaker's any prompt
-    own_prompt_first_over_speakers: Interval
-    length_ratio: Interval | None
-    silent: int  # outputs without sound, scored as they are
-    mel_l1: Interval | None
-    speed: SpeedSummary | None
-    second: SecondScore | None = None
+    words: Mapping[str, str]
+    words_again: Mapping[str, str]
+    prints: Mapping[Voice, np.ndarray]
+    ratings: Mapping[str, Mapping[str, float]]
+    unrated: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # wave -> rater -> code of the reason
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScoreReport:
-    """Everything that was measured, and what it was measured with."""
+def listen(
+    folder: SynthFolder, items: Sequence[SynthItem], judges: Judges, *, num_shards: int = 1, shard_index: int = 0
+) -> Heard:
+    """Let every judge listen to every wave once, or to one shard of the waves.
 
-    systems: Mapping[str, SystemScore]
-    wer_differences: Mapping[str, Interval]  # "clone - copy": paired over items
-    items: Sequence[ItemScore]
-    read: int
-    used: int
-    skipped: Mapping[str, str]  # id -> reason; read = used + skipped
-    speakers: int
-    recognizer: str
-    encoder: str
-    has_embedded_scorers: bool
-    seed: int
-    data_sha256: str  # of the request log and of every wave in it
-    run: Mapping[str, Any]  # run.json of the synthesizer
-    notes: Sequence[str] = ()
-    provenance: Mapping[str, str] = field(default_factory=dict)  # command, commit and hardware of the scoring
-    second_recognizer: str | None = None
-    second_wer_differences: Mapping[str, Interval] = field(default_factory=dict)
-    # "prompt", "prompt_copy": WER of the prompts themselves, what recordings of this kind come to. Only of items
-    # without a recording, and only by an open vocabulary: a closed one does not hold the prompts' words.
-    prompt_wer: Mapping[str, Interval] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, corpus figures first."""
-        return asdict(self)
+    With judges that remember on disk (`judges.remembered`) shards can run side by side, and in any order, before the
+    whole is scored.
+    """
+    spoken = _unique(item.systems[name] for item in items for name in folder.systems)
+    voices = _unique(voice for item in items for voice in _voices(item, folder.systems))
+    if num_shards > 1:
+        paths = {relative: folder.wave(relative) for relative in _unique([*spoken, *(one for one, _ in voices)])}
+        mine = set(shard(list(paths.values()), num_shards, shard_index))
+        spoken = [relative for relative in spoken if paths[relative] in mine]
+        voices = [voice for voice in voices if paths[voice[0]] in mine]
+    files = [folder.wave(relative) for relative in spoken]
+    words = judges.recognizer.transcribe(files)
+    again = judges.second.transcribe(files) if judges.second is not None else []
+    prints = {}
+    for relative, start in tqdm(voices, desc="voice prints", unit="wave", disable=None):
+        prints[relative, start] = _print(folder, relative, start, judges.encoder)
+    ratings, unrated = _rate(folder, spoken, judges.raters)
+    return Heard(
+        words=dict(zip(spoken, words, strict=True)),
+        words_again=dict(zip(spoken, again, strict=judges.second is not None)),
+        prints=prints,
+        ratings=ratings,
+        unrated=unrated,
+    )
 
 
 def score_folder(
     folder: SynthFolder,
-    recognizer: Recognizer,
-    encoder: SpeakerEncoder,
+    judges: Judges,
     *,
     seed: int,
-    second: Recognizer | None = None,
-    prompt_recognizer: Recognizer | None = None,
     notes: Sequence[str] = (),
     provenance: Mapping[str, str] | None = None,
 ) -> ScoreReport:
     """Score every system of a synth folder.
 
+    In a continuation every output begins with the prompt: its words count, its samples are cut off before voice prints
+    are made. Voice prints are compared with the prompt (SIM-o) and its copy (SIM-r); those of a recording with the
+    uncut utterance that the prompt is from, where the items keep it.
+
     Args:
-        folder: from `read_synth`.
-        recognizer: writes down the words.
-        encoder: makes voice prints.
+        folder: from `read_synth` or `protocols.adopted.adopt`.
+        judges: who listens.
         seed: of the bootstrap.
-        second: another recogniser, whose figures stand beside those of the first.
-        prompt_recognizer: one that can know the words of the prompts; asked where the items have no recording.
         notes: remarks that the report must show.
         provenance: command, commit and hardware of this scoring.
     Raises:
         DataError: more than 1 % of the items cannot be scored (they are named), there is one speaker only, or a
             reference has no words.
     """
-    usable, skipped = _usable_items(folder)
-    heard = _recognize(folder, usable, recognizer)
-    heard_again = _recognize(folder, usable, second) if second is not None else {}
-    prints = _voice_prints(folder, usable, encoder)
+    usable, skipped = usable_items(folder)
+    heard = listen(folder, usable, judges)
     prompts: dict[str, dict[str, np.ndarray]] = {}
     for item in usable:
-        prompts.setdefault(item.speaker, {})[item.prompt_id] = prints[item.prompt]
+        prompts.setdefault(item.speaker, {})[item.prompt] = heard.prints[item.prompt, 0.0]
     prompts_by_speaker = {name: list(own.values()) for name, own in prompts.items()}
-
-    scored = []
-    for item in usable:
-        recording = folder.wave(item.systems[RECORDING]) if RECORDING in item.systems else None
-        outputs = {}
-        for name in folder.systems:
-            relative = item.systems[name]
-            path = folder.wave(relative)
-            wave, seconds = read_wave(path), wave_seconds(path)
-            error = text_error(item.text, heard[relative])
-            outputs[name] = OutputScore(
-                wave=relative,
-                seconds=seconds,
-                length_ratio=None if recording is None else length_ratio(wave_seconds(recording), seconds),
-                is_silent=is_silent(wave),
-                text=error,
-                robustness=robustness(error, item.prompt_text),
-                speaker=similarity(
-                    prints[relative],
-                    prints[item.prompt],
-                    prompts_by_speaker,
-                    item.speaker,
-                    prints[item.prompt_copy] if item.prompt_copy else None,
-                ),
-                mel_l1=mel_l1(read_wave(recording), wave) if name == COPY and recording is not None else None,
-                second=_hear_again(item, heard_again[relative]) if second is not None else None,
-            )
-        scored.append(ItemScore(item=item, outputs=outputs))
-
+    scored = [
+        ItemScore(
+            item=item,
+            outputs={
+                name: _score_output(folder, item, name, heard, judges, prompts_by_speaker) for name in folder.systems
+            },
+        )
+        for item in tqdm(usable, desc="score", unit="item", disable=None)
+    ]
+    second = judges.second
     return ScoreReport(
-        systems={name: _summarize(name, scored, seed) for name in folder.systems},
-        wer_differences=_differences(folder.systems, scored, seed),
+        systems={name: summarize(name, scored, seed, folder.run) for name in folder.systems},
+        wer_differences=differences(folder.systems, scored, seed),
         items=scored,
         read=len(folder.items),
         used=len(scored),
         skipped=skipped,
         speakers=len(prompts_by_speaker),
-        recognizer=recognizer.name,
-        encoder=encoder.name,
-        has_embedded_scorers=recognizer.is_embedded or encoder.is_embedded,
+        recognizer=judges.recognizer.name,
+        normalizer=judges.normalizer.name,
+        encoder=judges.encoder.name,
+        embedded_scorers=judges.embedded(),
         seed=seed,
         data_sha256=data_sha256(folder),
         run=folder.run,
         notes=[*notes, *_remarks(scored)],
         provenance=dict(provenance or {}),
+        raters=[rater.name for rater in judges.raters],
+        protocol=folder.protocol,
         second_recognizer=None if second is None else second.name,
-        second_wer_differences={} if second is None else _differences(folder.systems, scored, seed, _second_counts),
-        prompt_wer=_prompt_wer(folder, usable, prompt_recognizer, seed),
+        second_wer_differences={} if second is None else differences(folder.systems, scored, seed, second_counts),
+        prompt_wer=_prompt_wer(folder, usable, judges, seed),
     )
 
 
 def data_sha256(folder: SynthFolder) -> str:
-    """One hash over the request log and every wave that it names."""
-    digest = hashlib.sha256(sha256_file(folder.root / REQUESTS_FILE).encode())
+    """One hash over the items and every wave that they name."""
+    digest = hashlib.sha256(json.dumps([asdict(item) for item in folder.items], sort_keys=True).encode())
     for path in sorted({path for item in folder.items for path in item.paths()}):
         digest.update(f"\n{path} {sha256_file(folder.wave(path))}".encode())
     return digest.hexdigest()
@@ -220,7 +171,12 @@ def worst_first(report: ScoreReport) -> list[ItemScore]:
     return sorted(report.items, key=badness)
 
 
-def _usable_items(folder: SynthFolder) -> tuple[list[SynthItem], dict[str, str]]:
+def usable_items(folder: SynthFolder) -> tuple[list[SynthItem], dict[str, str]]:
+    """Items whose waves can all be read, and why the others cannot.
+
+    Raises:
+        DataError: TOO_MANY_SKIPPED, over 1 % cannot.
+    """
     usable, skipped = [], {}
     for item in folder.items:
         try:
@@ -239,21 +195,88 @@ def _usable_items(folder: SynthFolder) -> tuple[list[SynthItem], dict[str, str]]
     return usable, skipped
 
 
-def _recognize(folder: SynthFolder, items: Sequence[SynthItem], recognizer: Recognizer) -> dict[str, str]:
-    relative = [item.systems[name] for name in folder.systems for item in items]
-    return dict(zip(relative, recognizer.transcribe([folder.wave(path) for path in relative]), strict=True))
+def _unique(names: Iterable) -> list:
+    return list(dict.fromkeys(names))
 
 
-def _hear_again(item: SynthItem, heard: str) -> SecondHearing:
-    error = text_error(item.text, heard)
-    return SecondHearing(text=error, robustness=robustness(error, item.prompt_text))
+def _voices(item: SynthItem, systems: Sequence[str]) -> list[Voice]:
+    """What voice prints are made of: prompts whole, outputs behind the prompt that they begin with."""
+    outputs = [(item.systems[name], item.continued_seconds) for name in systems]
+    return [*((path, 0.0) for path in filter(None, (item.prompt, item.prompt_copy, item.reference))), *outputs]
 
 
-def _prompt_wer(
-    folder: SynthFolder, items: Sequence[SynthItem], recognizer: Recognizer | None, seed: int
-) -> dict[str, Interval]:
+def _print(folder: SynthFolder, relative: str, start: float, encoder: SpeakerEncoder) -> np.ndarray:
+    path = folder.wave(relative)
+    if start and wave_seconds(path) <= start:  # nothing was said behind the prompt: no voice
+        return np.zeros_like(encoder.embed(path, 0.0))
+    return encoder.embed(path, start)
+
+
+def _rate(
+    folder: SynthFolder, relative: Sequence[str], raters: Sequence[Rater]
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, str]]]:
+    """Figures of each wave, and why a rater has none."""
+    ratings: dict[str, dict[str, float]] = {path: {} for path in relative}
+    unrated: dict[str, dict[str, str]] = {}
+    for rater in raters:
+        for path in tqdm(relative, desc=rater.name, unit="wave", disable=None):
+            try:
+                ratings[path] |= rater.rate(folder.wave(path))
+            except AudioError as error:
+                unrated.setdefault(path, {})[rater.name] = error.code
+    return ratings, unrated
+
+
+def _score_output(
+    folder: SynthFolder,
+    item: SynthItem,
+    name: str,
+    heard: Heard,
+    judges: Judges,
+    prompts_by_speaker: Mapping[str, Sequence[np.ndarray]],
+) -> OutputScore:
+    relative, start = item.systems[name], item.continued_seconds
+    path = folder.wave(relative)
+    recording = folder.wave(item.systems[RECORDING]) if RECORDING in item.systems else None
+    wave, seconds = read_wave(path), wave_seconds(path)
+    error = text_error(item.text, heard.words[relative], judges.normalizer)
+    return OutputScore(
+        wave=relative,
+        seconds=seconds,
+        length_ratio=None if recording is None else length_ratio(wave_seconds(recording), seconds),
+        is_silent=is_silent(wave[round(start * len(wave) / seconds) :]),
+        text=error,
+        robustness=robustness(error, item.prompt_text, judges.normalizer),
+        speaker=_similarity(item, name, heard, prompts_by_speaker),
+        mel_l1=mel_l1(read_wave(recording), wave) if name == COPY and recording is not None else None,
+        naturalness=heard.ratings[relative],
+        left_out=heard.unrated.get(relative, {}),
+        second=_hear_again(item, heard.words_again[relative], judges.normalizer) if judges.second is not None else None,
+    )
+
+
+def _similarity(
+    item: SynthItem, name: str, heard: Heard, prompts_by_speaker: Mapping[str, Sequence[np.ndarray]]
+) -> SpeakerSimilarity:
+    own = item.reference if name == RECORDING and item.reference else item.prompt
+    return similarity(
+        heard.prints[item.systems[name], item.continued_seconds],
+        heard.prints[own, 0.0],
+        prompts_by_speaker,
+        item.speaker,
+        heard.prints[item.prompt_copy, 0.0] if item.prompt_copy else None,
+    )
+
+
+def _hear_again(item: SynthItem, heard: str, normalizer: Normalizer) -> SecondHearing:
+    error = text_error(item.text, heard, normalizer)
+    return SecondHearing(text=error, robustness=robustness(error, item.prompt_text, normalizer))
+
+
+def _prompt_wer(folder: SynthFolder, items: Sequence[SynthItem], judges: Judges, seed: int) -> dict[str, Interval]:
     """WER of each prompt, once, and of its copy."""
-    led = {item.prompt: item for item in items if letters_only(item.prompt_text)}
+    led = {item.prompt: item for item in items if judges.normalizer.words(item.prompt_text).strip()}
+    recognizer = judges.prompt_recognizer
     if recognizer is None or RECORDING in folder.systems or not led:
         return {}
     kinds = {"prompt": {path: item.prompt_text for path, item in led.items()}}
@@ -263,94 +286,12 @@ def _prompt_wer(
     found = {}
     for kind, texts in kinds.items():
         heard = recognizer.transcribe([folder.wave(path) for path in texts])
-        counts = [text_error(text, said).words for text, said in zip(texts.values(), heard, strict=True)]
+        counts = [
+            text_error(text, said, judges.normalizer).words for text, said in zip(texts.values(), heard, strict=True)
+        ]
         found[kind] = ratio_interval(
             [count.errors for count in counts], [count.reference_size for count in counts], seed=seed
         )
-    return found
-
-
-def _voice_prints(folder: SynthFolder, items: Sequence[SynthItem], encoder: SpeakerEncoder) -> dict[str, np.ndarray]:
-    relative = sorted({path for item in items for path in item.paths()})
-    return {
-        path: encoder.embed(folder.wave(path))
-        for path in tqdm(relative, desc="voice prints", unit="wave", disable=None)
-    }
-
-
-def _summarize(name: str, scored: Sequence[ItemScore], seed: int) -> SystemScore:
-    outputs = [item.outputs[name] for item in scored]
-    speakers = [item.item.speaker for item in scored]
-    errors, words = _word_counts(name, scored)
-    own_first = [float(output.speaker.is_own_first) for output in outputs]
-    own_prompt_first = [float(output.speaker.is_own_prompt_first) for output in outputs]
-    by_speaker: dict[str, list[float]] = {}
-    for speaker, first in zip(speakers, own_first, strict=True):
-        by_speaker.setdefault(speaker, []).append(first)
-
-    def mean(values: Sequence[float | None]) -> Interval | None:
-        known = [value for value in values if value is not None]
-        return mean_interval(known, seed=seed) if known else None
-
-    return SystemScore(
-        wer=ratio_interval(errors, words, seed=seed),
-        wer_over_speakers=ratio_interval(errors, words, seed=seed, groups=speakers),
-        cer=ratio_interval(
-            [output.text.characters.errors for output in outputs],
-            [output.text.characters.reference_size for output in outputs],
-            seed=seed,
-        ),
-        robustness=robustness_rates([output.robustness for output in outputs], seed=seed),
-        similarity_own=mean_interval([output.speaker.own for output in outputs], seed=seed),
-        similarity_own_copy=mean([output.speaker.own_copy for output in outputs]),
-        similarity_others=mean_interval([output.speaker.others for output in outputs], seed=seed),
-        own_first=mean_interval(own_first, seed=seed),
-        own_first_over_speakers=mean_interval(own_first, seed=seed, groups=speakers),
-        own_first_of_speakers=float(np.mean([np.mean(shares) for shares in by_speaker.values()])),
-        own_prompt_first=mean_interval(own_prompt_first, seed=seed),
-        own_prompt_first_over_speakers=mean_interval(own_prompt_first, seed=seed, groups=speakers),
-        length_ratio=mean([output.length_ratio for output in outputs]),
-        silent=sum(output.is_silent for output in outputs),
-        mel_l1=mean([output.mel_l1 for output in outputs]),
-        speed=summarize_speed(
-            [item.item.seconds_of_audio for item in scored], [item.item.seconds_to_generate for item in scored]
-        )
-        if name == CLONE
-        else None,
-        second=_summarize_second([output.second for output in outputs if output.second is not None], seed),
-    )
-
-
-def _summarize_second(heard: Sequence[SecondHearing], seed: int) -> SecondScore | None:
-    if not heard:
-        return None
-    words, letters = ([getattr(one.text, kind) for one in heard] for kind in ("words", "characters"))
-    return SecondScore(
-        wer=ratio_interval([one.errors for one in words], [one.reference_size for one in words], seed=seed),
-        cer=ratio_interval([one.errors for one in letters], [one.reference_size for one in letters], seed=seed),
-        robustness=robustness_rates([one.robustness for one in heard], seed=seed),
-    )
-
-
-def _word_counts(name: str, scored: Sequence[ItemScore]) -> tuple[list[float], list[float]]:
-    counts = [item.outputs[name].text.words for item in scored]
-    return [float(count.errors) for count in counts], [float(count.reference_size) for count in counts]
-
-
-def _second_counts(name: str, scored: Sequence[ItemScore]) -> tuple[list[float], list[float]]:
-    counts = [item.outputs[name].second.text.words for item in scored]
-    return [float(count.errors) for count in counts], [float(count.reference_size) for count in counts]
-
-
-def _differences(
-    systems: Sequence[str], scored: Sequence[ItemScore], seed: int, counts: Callable = _word_counts
-) -> dict[str, Interval]:
-    """Each system against the one that bounds it: copies against recordings, everything else against copies."""
-    found = {}
-    for name in systems:
-        against = RECORDING if name == COPY or COPY not in systems else COPY
-        if name != RECORDING and against in systems:
-            found[f"{name} - {against}"] = paired_difference(counts(name, scored), counts(against, scored), seed=seed)
     return found
 
 
@@ -367,7 +308,9 @@ def _remarks(scored: Sequence[ItemScore]) -> list[str]:
     off = [
         item.item.id
         for item in scored
-        if CLONE in item.outputs and abs(item.outputs[CLONE].seconds - item.item.seconds_of_audio) > 0.1
+        if CLONE in item.outputs
+        and item.item.seconds_of_audio > 0
+        and abs(item.outputs[CLONE].seconds - item.item.seconds_of_audio) > 0.1
     ]
     if off:
         remarks.append(f"{len(off)} clones are not as long as the request log says: {', '.join(off[:5])}.")

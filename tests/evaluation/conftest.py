@@ -92,7 +92,7 @@ class TableEncoder:
     def __init__(self, prints: dict[str, tuple[float, ...]]):
         self.prints = prints
 
-    def embed(self, path):
+    def embed(self, path, start_seconds=0.0):
         return np.asarray(self.prints[f"{path.parent.name}/{path.stem}"], np.float32)
 
 

@@ -68,7 +68,7 @@ def files(folder):
 
 def test_files_figures_and_a_second_run(spoken_synth, language_model, tmp_path):
     output = tmp_path / "exp" / "score"
-    arguments = ScoreArguments(synth=spoken_synth, output=output, lm=language_model, nj=2, seed=1, pictures=2)
+    arguments = ScoreArguments(synth=spoken_synth, output=output, lm=language_model, nj=2, seed=1, worst=2)
     report = run(arguments)
     clone = report.systems["clone"]
     assert report.systems["recording"].wer.value == report.systems["copy"].wer.value == 0.0
@@ -83,7 +83,8 @@ def test_files_figures_and_a_second_run(spoken_synth, language_model, tmp_path):
     stored = json.loads(before["score.json"])
     assert stored["systems"]["clone"]["wer"]["value"] == clone.wer.value
     assert stored["provenance"]["command"] == arguments.command()
-    assert stored["has_embedded_scorers"] and "pocketsphinx" in stored["recognizer"]
+    assert "pocketsphinx" in stored["recognizer"]
+    assert stored["embedded_scorers"] == [stored["recognizer"], stored["encoder"], *stored["raters"]]
     run(arguments)
     assert files(output) == before
 
@@ -91,7 +92,7 @@ def test_files_figures_and_a_second_run(spoken_synth, language_model, tmp_path):
 def test_a_word_outside_the_vocabulary_is_noted(spoken_synth, language_model, tmp_path):
     log = spoken_synth / "requests.jsonl"
     log.write_text(log.read_text().replace("seven students", "eleven students"))
-    report = score(spoken_synth, tmp_path / "score", language_model=language_model, pictures=0)
+    report = score(ScoreArguments(synth=spoken_synth, output=tmp_path / "score", lm=language_model, worst=0))
     assert any("not in the closed vocabulary: eleven" in note for note in report.notes)
     assert not (tmp_path / "score" / "mel").exists()
 
@@ -100,7 +101,7 @@ def test_the_command_line_logs_its_result_once(spoken_synth, language_model, tmp
     readme = tmp_path / "README.md"
     readme.write_text("# egs\n")
     options = ["--synth", str(spoken_synth), "--output", str(tmp_path / "score"), "--lm", str(language_model)]
-    options += ["--pictures", "0", "--readme", str(readme), "--recipe-command", "bash egs/mini/run.sh"]
+    options += ["--worst", "0", "--readme", str(readme), "--recipe-command", "bash egs/mini/run.sh"]
     for _ in range(2):
         main(options)
     assert readme.read_text().count("`bash egs/mini/run.sh`") == 1
@@ -113,7 +114,7 @@ def test_the_command_line_logs_its_result_once(spoken_synth, language_model, tmp
 def test_an_error_leaves_no_score(spoken_synth, language_model, tmp_path):
     (spoken_synth / "wav/clone/rms-1.wav").write_text("not audio")
     with pytest.raises(DataError, match="rms-1"):
-        score(spoken_synth, tmp_path / "score", language_model=language_model)
+        score(ScoreArguments(synth=spoken_synth, output=tmp_path / "score", lm=language_model))
     assert not (tmp_path / "score" / "score.json").exists()
 
 
@@ -121,7 +122,7 @@ def test_nonsense_arguments_are_refused(tmp_path):
     with pytest.raises(ConfigError):
         ScoreArguments(synth=tmp_path, output=tmp_path, nj=0)
     with pytest.raises(ConfigError):
-        ScoreArguments(synth=tmp_path, output=tmp_path, pictures=-1)
+        ScoreArguments(synth=tmp_path, output=tmp_path, worst=-1)
     with pytest.raises(ConfigError, match="--lm"):
         ScoreArguments(synth=tmp_path, output=tmp_path, open_vocabulary=True)
 
@@ -131,13 +132,13 @@ def test_what_the_language_model_was_counted_on_is_in_its_name(spoken_synth, lan
     (language_model / "about.txt").write_text("bigram of these\nsentences\n")
     name = f"closed vocabulary of {len(WORDS)} words (bigram of these sentences)"
     assert PocketSphinx(language_model).name.endswith(f", {name}")
-    score(spoken_synth, tmp_path / "score", language_model=language_model, pictures=0)
+    score(ScoreArguments(synth=spoken_synth, output=tmp_path / "score", lm=language_model, worst=0))
     assert name in (tmp_path / "score" / "report.md").read_text()
 
 
 def test_both_vocabularies_in_one_report(spoken_synth, language_model, tmp_path, capsys):
     options = ["--synth", str(spoken_synth), "--output", str(tmp_path / "score"), "--lm", str(language_model)]
-    main([*options, "--pictures", "0", "--open-vocabulary", "true"])
+    main([*options, "--worst", "0", "--open-vocabulary", "true"])
     stored = json.loads((tmp_path / "score" / "score.json").read_text())
     assert "closed vocabulary" in stored["recognizer"] and "open vocabulary" in stored["second_recognizer"]
     assert stored["systems"]["recording"]["wer"]["value"] == 0  # what the closed vocabulary cannot get wrong ...

@@ -1,37 +1,25 @@
-"""Scores of a small folder whose answers are known, the written report, and the page."""
+"""Scores of a small folder whose answers are known."""
 
-import functools
 import json
-import os
-import re
-from html.parser import HTMLParser
-from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 
 from resgen_tts.common.errors import DataError
-from resgen_tts.common.run_dir import write_json
-from resgen_tts.evaluation.measures.speed import REAL_TIME_FACTOR, told_threads
 from resgen_tts.evaluation.protocols.synth_folder import read_synth
-from resgen_tts.evaluation.reports.page import html_page
-from resgen_tts.evaluation.reports.pictures import draw_mels
-from resgen_tts.evaluation.reports.report import (
-    ResultRow,
-    append_result,
-    log_figures,
-    markdown,
-    percent,
-    plain,
-    table_rows,
-)
-from resgen_tts.evaluation.scores import score_folder, worst_first
-from resgen_tts.evaluation.waves import read_wave
+from resgen_tts.evaluation.reports.report import markdown
+from resgen_tts.evaluation.reports.results_log import log_figures
+from resgen_tts.evaluation.scores import Judges, score_folder, worst_first
+from tests.evaluation.reports.page_reader import make_page
+
+
+def scored(folder, recognizer, encoder, *, notes=(), **others):
+    judges = Judges(recognizer=recognizer, encoder=encoder, **others)
+    return score_folder(read_synth(folder), judges, seed=0, notes=notes)
 
 
 @pytest.fixture
 def report(synth, recognizer, encoder):
-    return score_folder(read_synth(synth), recognizer, encoder, seed=0, notes=["a <note>"])
+    return scored(synth, recognizer, encoder, notes=["a <note>"])
 
 
 def test_hand_counted_corpus_figures(report):
@@ -60,7 +48,7 @@ def test_leaks_skips_and_repeats_of_each_system(synth, recognizer, encoder, tmp_
     recognizer.heard["clone/a2"] = "a dog"  # skips "ran away"
     recognizer.heard["clone/b1"] = "birds birds sing"  # repeats
     recognizer.heard["copy/b1"] = "birds sing sing"
-    report = score_folder(read_synth(synth), recognizer, encoder, seed=0)
+    report = scored(synth, recognizer, encoder)
     rates = {name: system.robustness for name, system in report.systems.items()}
     assert [rates["clone"].leak.value, rates["clone"].skip.value, rates["clone"].repeat.value] == [0.25] * 3
     assert [rates["copy"].leak.value, rates["copy"].skip.value, rates["copy"].repeat.value] == [0, 0, 0.25]
@@ -86,7 +74,7 @@ class Deaf:
 
 def test_a_second_hearing_stands_beside_the_first(synth, recognizer, encoder, report, tmp_path):
     other = Deaf("birds sing what the prompt says")
-    both = score_folder(read_synth(synth), recognizer, encoder, seed=0, second=other, prompt_recognizer=other)
+    both = scored(synth, recognizer, encoder, second=other, prompt_recognizer=other)
     assert both.systems["clone"].wer == report.systems["clone"].wer
     again = both.systems["clone"].second
     # Six words are heard against 3, 4, 2 and 4; right are b1's two, and "the" of a1: 5 + 6 + 4 + 6 errors.
@@ -100,9 +88,7 @@ def test_a_second_hearing_stands_beside_the_first(synth, recognizer, encoder, re
 
 def test_leaks_are_those_of_whoever_can_hear_the_prompts_words(synth, recognizer, encoder, report, tmp_path):
     # The first recogniser knows the texts' words alone: of a clone that says the prompt first it hears the text.
-    both = score_folder(
-        read_synth(synth), recognizer, encoder, seed=0, second=Deaf("what the prompt says the cat sat")
-    )  # fmt: skip
+    both = scored(synth, recognizer, encoder, second=Deaf("what the prompt says the cat sat"))
     assert both.systems["clone"].robustness.leak.value == 0
     (line,) = [line for line in markdown(both).splitlines() if line.startswith("| leaks")]
     assert "heard by a deaf one, open vocabulary †" in line and line.count("| 100.0 % ") == 3
@@ -116,7 +102,7 @@ def test_leaks_are_those_of_whoever_can_hear_the_prompts_words(synth, recognizer
 def test_one_near_prompt_of_another_speaker_is_a_rival_that_their_mean_hides(synth, recognizer, encoder):
     encoder.prints["prompt/b1"] = (0.8, 0.6)
     encoder.prints["prompt/a1"], encoder.prints["clone/a1"] = (0.6, 0.8), (0.8, 0.6)
-    clone = score_folder(read_synth(synth), recognizer, encoder, seed=0).systems["clone"]
+    clone = scored(synth, recognizer, encoder).systems["clone"]
     # a1: own 0.96, bert's 1.0 and 0.6; a2: own 1.0, 0.8 and 0; b1: own 0.6, anna's 0.8 and 0; b2: own 0.6, 0.96 and 0.8
     assert clone.own_first.value == pytest.approx(3 / 4)
     assert clone.own_prompt_first.value == pytest.approx(1 / 4)
@@ -135,9 +121,7 @@ def without_recordings(synth):
 
 def test_items_that_nobody_recorded_are_scored_by_words_and_voice(synth, recognizer, encoder, report, tmp_path):
     other = Deaf("what the prompt")
-    found = score_folder(
-        read_synth(without_recordings(synth)), recognizer, encoder, seed=0, prompt_recognizer=other
-    )  # fmt: skip
+    found = scored(without_recordings(synth), recognizer, encoder, prompt_recognizer=other)
     clone = found.systems["clone"]
     assert list(found.systems) == ["clone"] and not found.wer_differences
     assert clone.wer == report.systems["clone"].wer and clone.own_first == report.systems["clone"].own_first
@@ -163,14 +147,14 @@ def test_worst_items_come_first(report):
 def test_an_unreadable_item_is_named_and_fails_a_small_set(synth, recognizer, encoder):
     (synth / "wav/clone/b1.wav").write_text("this is not audio")
     with pytest.raises(DataError, match=r"1 of 4 items cannot be scored \(b1: .*clone/b1.wav") as caught:
-        score_folder(read_synth(synth), recognizer, encoder, seed=0)
+        scored(synth, recognizer, encoder)
     assert caught.value.code == "TOO_MANY_SKIPPED"
 
 
 def test_read_is_used_plus_skipped(synth, recognizer, encoder, monkeypatch):
     monkeypatch.setattr("resgen_tts.evaluation.scores.MAX_SKIPPED_SHARE", 0.25)
     (synth / "wav/copy/a1.wav").write_text("this is not audio")
-    report = score_folder(read_synth(synth), recognizer, encoder, seed=0)
+    report = scored(synth, recognizer, encoder)
     assert (report.read, report.used, list(report.skipped)) == (4, 3, ["a1"])
     assert all(scored.item.id != "a1" for scored in report.items)
     assert "4 read = 3 used + 1 skipped" in markdown(report) and "skipped a1" in markdown(report)
@@ -180,171 +164,10 @@ def test_one_speaker_has_nothing_to_compare_with(synth, recognizer, encoder):
     path = synth / "requests.jsonl"
     path.write_text(path.read_text().replace('"bert"', '"anna"'))
     with pytest.raises(DataError, match="only speaker"):
-        score_folder(read_synth(synth), recognizer, encoder, seed=0)
+        scored(synth, recognizer, encoder)
 
 
 def test_a_changed_wave_changes_the_data_hash(synth, recognizer, encoder, report):
     other = synth / "wav/clone/a2.wav"
     other.write_bytes((synth / "wav/clone/b2.wav").read_bytes())
-    assert score_folder(read_synth(synth), recognizer, encoder, seed=0).data_sha256 != report.data_sha256
-
-
-def test_the_table_says_what_the_json_says(report, tmp_path):
-    write_json(tmp_path / "score.json", report.to_json())
-    stored = json.loads((tmp_path / "score.json").read_text())
-    rows = {cells[0]: cells[1:] for line in markdown(report).splitlines() if (cells := _cells(line))}
-    labels = {
-        "WER (": ("wer", 100),
-        "CER": ("cer", 100),
-        "leaks": ("robustness.leak", 100),
-        "skips": ("robustness.skip", 100),
-        "repeats": ("robustness.repeat", 100),
-        "words heard": ("robustness.word_ratio", 1),
-        "similarity to own prompt (": ("similarity_own", 1),
-        "similarity to other": ("similarity_others", 1),
-        "own speaker most": ("own_first", 100),
-        "own prompt more": ("own_prompt_first", 100),
-        "length over": ("length_ratio", 1),
-    }
-    for start, (name, scale) in labels.items():
-        (shown,) = [cells for label, cells in rows.items() if label.startswith(start)]
-        for cell, system in zip(shown, stored["systems"].values(), strict=True):
-            value, low, high = (float(number) for number in re.findall(r"-?[\d.]+", cell))
-            kept = functools.reduce(dict.__getitem__, name.split("."), system)
-            expected = [scale * kept[part] for part in ("value", "low", "high")]
-            assert [value, low, high] == pytest.approx(expected, abs=0.0501 if scale == 100 else 0.00501)
-
-
-def _cells(line):
-    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] if line.startswith("| ") else []
-
-
-def test_embedded_scorers_are_marked_in_every_table(report):
-    text = markdown(report)
-    judged = ("WER (", "CER", "leaks", "skips", "repeats", "words heard", "similarity", "own speaker", "own prompt")
-    marked = [line for line in text.splitlines() if line.startswith(tuple(f"| {label}" for label in judged))]
-    assert len(marked) == 11 and all("†" in line.split("|")[1] for line in marked)
-    assert "never with figures of Whisper" in text
-    assert any("†" in name for name in log_figures(report))
-    for needed in ("1,234,567 parameters", "f00d", "abc123", "a machine; 2 threads", report.data_sha256):
-        assert needed in text
-    assert "| synthesis sampler | steps 16 |" in text and "synthesis models" not in text and "{" not in text
-
-
-def test_speed_stands_with_its_threads_and_one_definition(report, synth, recognizer, encoder):
-    assert "| real-time factor, 2 threads | – | – | 0.500 " in markdown(report)
-    assert f"| real-time factor | {REAL_TIME_FACTOR} |" in markdown(report)
-    assert log_figures(report)["clone real-time factor, 2 threads"] == "0.500"
-    assert told_threads({"threads": [1]}) == "1 thread" and told_threads({"threads": [1, 2]}) == "1 and 2 threads"
-    run = json.loads((synth / "run.json").read_text())
-    del run["threads"]
-    write_json(synth / "run.json", run)
-    old = score_folder(read_synth(synth), recognizer, encoder, seed=0)
-    assert log_figures(old)["clone real-time factor, threads not recorded"] == "0.500"
-
-
-class Page(HTMLParser):
-    """Balanced tags, links, and text."""
-
-    VOID = frozenset({"meta", "img", "br"})
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.links, self.tags, self.words = [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.links += [value for name, value in attrs if name in ("src", "href")]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-
-def make_page(report, synth, out):
-    picture = out / "mel" / "b1.png"
-    wave = read_wave(synth / "wav/clone/b1.wav")
-    draw_mels(picture, {"prompt": wave, "clone": wave[:8000]}, "$b1$ <x>")
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    page = out / "index.html"
-    return html_page(report, synth=synth, page=page, pictures={"b1": picture}, title="A & B"), page
-
-
-def test_the_page_has_working_relative_links_and_no_raw_text(report, synth, tmp_path):
-    text, page = make_page(report, synth, tmp_path / "exp" / "score ü")
-    parsed = Page(text)
-    assert parsed.open == []  # every tag is closed
-    assert "b" not in parsed.tags and "note" not in parsed.tags  # "<b>chips</b>" and "<note>" are shown, not obeyed
-    assert "fish & <b>chips</b>" in "".join(parsed.words) and "a <note>" in "".join(parsed.words)
-    assert len(parsed.links) == 4 * 5 + 1
-    for link in parsed.links:
-        assert link.startswith("./") and (page.parent / unquote(link)).resolve().is_file()
-    for cell in (cell for row in table_rows(report) for cell in row):
-        assert cell in "".join(parsed.words)
-    assert text.index('id="b1"') < text.index('id="b2"')  # worst first
-    assert '<span class="substitute">bat</span><small> (cat)</small>' in text
-    assert '<span class="delete">away</span>' in text and '<span class="insert">do</span>' in text
-
-
-def test_links_survive_moving_the_experiment(report, synth, tmp_path):
-    text, _ = make_page(report, synth, tmp_path / "exp" / "score")
-    assert str(tmp_path) not in text
-    os.rename(tmp_path / "exp", tmp_path / "moved")
-    assert all((tmp_path / "moved" / "score" / unquote(link)).is_file() for link in Page(text).links)
-
-
-@pytest.mark.parametrize("name", ["blank in name", "quo'te\"", "per%cent", "co:lon", "hash#?"])
-def test_odd_folder_names_are_linked(report, synth, tmp_path, name):
-    moved = tmp_path / name
-    synth.rename(moved)
-    text, page = make_page(report, moved, tmp_path / "score")
-    assert all((page.parent / unquote(link)).is_file() for link in Page(text).links)
-
-
-ROW = ResultRow(date="2026-11-21", commit="abc", hardware="2 cores", command="run | tee", figures={"WER": "3 %"})
-
-
-def append_twice(readme: Path) -> str:
-    assert append_result(readme, ROW)
-    before = readme.read_text()
-    later = ResultRow(date="2027-01-01", commit="abc", hardware="2 cores", command="run | tee", figures={"WER": "3 %"})
-    assert not append_result(readme, later)
-    assert readme.read_text() == before
-    return before
-
-
-def test_results_log_is_made_and_kept(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text("# egs/mini\n\nWords.\n")
-    text = append_twice(readme)
-    assert text.startswith("# egs/mini\n\nWords.\n\n## Results log\n\n| date | commit |")
-    assert "| 2026-11-21 | abc | 2 cores | `run \\| tee` | WER: 3 % |" in text
-    better = ResultRow(date="2026-11-22", commit="def", hardware="2 cores", command="run", figures={"WER": "2 %"})
-    assert append_result(readme, better)
-    assert readme.read_text().splitlines()[-1].startswith("| 2026-11-22 | def |")
-
-
-def test_results_log_stands_before_what_follows_it(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text("# x\n\n## Results log\n\nRemarks.\n\n## Next\n\n| a | b |\n| --- | --- |\n")
-    text = append_twice(readme)
-    assert text.index("2026-11-21") < text.index("Remarks.") < text.index("## Next") < text.index("| a | b |")
-
-
-def test_another_table_is_not_written_into(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text("## Results log\n\n| a | b |\n| --- | --- |\n")
-    with pytest.raises(DataError, match=r"README\.md:3"):
-        append_result(readme, ROW)
-    with pytest.raises(DataError, match="does not exist"):
-        append_result(tmp_path / "none.md", ROW)
-
-
-def test_a_figure_that_was_not_measured_is_a_dash(report):
-    assert plain(None) == "–"
-    assert percent(report.systems["recording"].wer) == "0.0 % [0.0, 0.0]"
+    assert scored(synth, recognizer, encoder).data_sha256 != report.data_sha256

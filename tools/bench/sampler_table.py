@@ -218,14 +218,13 @@ class Bench:
     def _scored(self, folder: Path, rows: Sequence[Mapping[str, Any]], failed: Mapping[str, str]) -> dict[str, Any]:
         """Figures of the items that were spoken; settings that break items are a finding, and no reason to stop."""
         from resgen_tts.evaluation.protocols.synth_folder import read_synth
-        from resgen_tts.evaluation.scores import score_folder
+        from resgen_tts.evaluation.scores import Judges, score_folder
 
         if not rows:
             return {"items": 0, "not_scored": "every item failed"}
         try:
-            report = score_folder(
-                read_synth(folder), self.recognizer, self.encoder, seed=self.seed, second=self.second
-            )  # fmt: skip
+            judges = Judges(recognizer=self.recognizer, encoder=self.encoder, second=self.second)
+            report = score_folder(read_synth(folder), judges, seed=self.seed)
         except DataError as error:
             if not failed:
                 raise

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
+from resgen_tts.evaluation.measures.normalizers import NORMALIZERS, Normalizer
 from resgen_tts.evaluation.measures.statistics import Interval, ratio_interval, share_interval
-from resgen_tts.evaluation.measures.text_error import TextError, letters_only
+from resgen_tts.evaluation.measures.text_error import TextError
 
 LEAK_WORDS = 3  # words in a row that make a leak: shared pairs like "of the" are chance
 SKIP_WORDS = 2  # missing words in a row that make a skip: one missing word is often the recogniser's
@@ -45,16 +46,17 @@ class RobustnessRates:
     word_ratio: Interval
 
 
-def robustness(error: TextError, prompt_text: str) -> Robustness:
+def robustness(error: TextError, prompt_text: str, normalizer: Normalizer = NORMALIZERS["letters"]) -> Robustness:
     """Leaks, skips and repeats of one output.
 
     Args:
         error: text, recognised words and their alignment, from `text_error`.
         prompt_text: what is said in the reference, any punctuation.
+        normalizer: the one that the error was counted with.
     """
     target, heard = error.reference.split(), error.heard.split()
     return Robustness(
-        leaked=tuple(leaks(heard, letters_only(prompt_text).split(), target)),
+        leaked=tuple(leaks(heard, normalizer.words(prompt_text).split(), target)),
         skipped=tuple(_skips(error)),
         repeated=tuple(repeats(heard, target)),
         num_heard=len(heard),
@@ -62,13 +64,15 @@ def robustness(error: TextError, prompt_text: str) -> Robustness:
     )
 
 
-def robustness_rates(items: Sequence[Robustness], *, seed: int) -> RobustnessRates:
-    """Rates over items with 95 % intervals; ``seed`` is the bootstrap's, of the ratio alone."""
+def robustness_rates(items: Sequence[Robustness], *, seed: int, groups: Sequence[str] | None = None) -> RobustnessRates:
+    """Rates over items with 95 % intervals; ``seed`` and ``groups`` are the bootstrap's, of the ratio alone."""
     return RobustnessRates(
         leak=share_interval([bool(item.leaked) for item in items]),
         skip=share_interval([bool(item.skipped) for item in items]),
         repeat=share_interval([bool(item.repeated) for item in items]),
-        word_ratio=ratio_interval([item.num_heard for item in items], [item.num_target for item in items], seed=seed),
+        word_ratio=ratio_interval(
+            [item.num_heard for item in items], [item.num_target for item in items], seed=seed, groups=groups
+        ),
     )
 
 
