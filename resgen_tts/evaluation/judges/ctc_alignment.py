@@ -6,7 +6,9 @@ aligner.align([Path("a.wav")], ["the words that are said in it"])
 Of all ways to say the text that CTC knows, letters held for some frames with blanks between them, the likeliest one is
 found exactly. Where a word begins and ends is less exact: a CTC model says a letter in a frame or two somewhere inside
 its sound and blanks for the rest, so that the time between the letters of two words belongs to both words and to the
-pause between them. A short one is parted in the middle; in a longer one each word keeps `WORD_EDGE_SECONDS`.
+pause between them. A short one is parted in the middle; in a longer one each word keeps `WORD_EDGE_SECONDS`. With a
+small, weak model (61 % word errors) the borders of 120 sentences by flite lie 35 ms from the true ones in the median,
+56 % of them within 40 ms (tools/bench/ctc_alignment.py); of a published model nothing has been measured here.
 """
 
 import itertools
@@ -24,7 +26,9 @@ from resgen_tts.evaluation.measures.text_error import letters_only
 from resgen_tts.evaluation.measures.timed import Forced, Span, Timed
 from resgen_tts.evaluation.waves import SCORING_RATE, wave_seconds
 
-WORD_EDGE_SECONDS = 0.06  # what a word reaches beyond the frames of its first and last letter, where there is room
+# What a word reaches beyond the frames of its first and last letter, where there is room. With that small model nothing
+# from 0.04 to 0.1 s is more than 2 ms worse; without any, words begin 43 ms late and end 22 ms early.
+WORD_EDGE_SECONDS = 0.06
 
 
 class CtcAligner:
