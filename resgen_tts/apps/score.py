@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from resgen_tts.apps.judges import choose_device, choose_normalizer, make_encoder, make_rater, make_recognizer
+from resgen_tts.apps.judges import AUTO, choose_device, choose_normalizer, make_encoder, make_rater, make_recognizer
 from resgen_tts.apps.options import underscored
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.run_dir import commit_hash, hardware_line, write_json, write_text
@@ -206,6 +206,8 @@ def _folder(arguments: ScoreArguments) -> SynthFolder:
 
 def _judges(arguments: ScoreArguments, memory: Memory) -> Judges:
     needs_device = any(":" in spec for spec in (arguments.recognizer, arguments.encoder, *arguments.raters))
+    if not needs_device and arguments.device not in (AUTO, "cpu"):
+        raise ConfigError(f"--device {arguments.device}: the embedded judges run on the CPU alone.", code="USAGE")
     device = choose_device(arguments.device, sys.stderr.write) if needs_device else "cpu"
     recognizer = make_recognizer(
         arguments.recognizer, language_model=arguments.lm, nj=arguments.nj, batch_size=arguments.batch_size,
