@@ -131,7 +131,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("output", type=Path, help="folder to write; replaced as a whole")
     presets = [name for name, config in IMAGE_VAES.items() if config.layout == "vqgan"]
     parser.add_argument("--preset", default="imagenet_rvq8", choices=presets, help="the image VAE that it starts")
-    parser.add_argument("--allow-pickle", action="store_true", help="read a pickle, as plain tensors only")
+    parser.add_argument(
+        "--allow_pickle", "--allow-pickle", action="store_true", help="read a pickle, as plain tensors only"
+    )
     options = parser.parse_args(arguments)
     config = IMAGE_VAES[options.preset]
     try:

@@ -33,7 +33,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("source", help=f"a folder, a weights file, or one of {', '.join(PUBLISHED)}")
     parser.add_argument("output", type=Path, help="folder to write; replaced as a whole")
     parser.add_argument("--like", default="", help="published name whose configuration a local file has")
-    parser.add_argument("--allow-pickle", action="store_true", help="read a pickle, as plain tensors only")
+    parser.add_argument(
+        "--allow_pickle", "--allow-pickle", action="store_true", help="read a pickle, as plain tensors only"
+    )
     options = parser.parse_args(arguments)
     try:
         convert(options.source, options.output, like=options.like, allow_pickle=options.allow_pickle)

@@ -26,6 +26,7 @@ from resgen_tts.evaluation.reports.results_log import MEASURED, ResultRow, read_
 
 LOG = "README.md"  # in the work folder: where the commands log their row
 BETWEEN = ("&&", "then")
+SCORED_AT = "; scored at "  # between two commits of a row
 SHELL_WORDS = ("|", "||", ";", "&", "<", ">", ">>")
 
 
@@ -145,9 +146,13 @@ def differences(logged: ResultRow, again: ResultRow) -> list[str]:
 def warn_of_commit(row: ResultRow) -> None:
     """Say where the code is not the one that made the row."""
     head = commit_hash()
-    if row.commit.endswith("+dirty"):
+    commits = row.commit.split(SCORED_AT)  # of synthesis and scoring, where they differ
+    if any(one.endswith("+dirty") for one in commits):
         say(f"repeat_row: WARNING: the row was made from uncommitted changes ({row.commit}).")
-    if not head.startswith(row.commit.split()[0] if row.commit.strip() else " ") or head.endswith("+dirty"):
+    if len(commits) > 1:
+        say("repeat_row: WARNING: the outputs were made at another commit than they were scored at; one is run here.")
+    is_other = any(not head.startswith(one.split()[0] if one.strip() else " ") for one in commits)
+    if is_other or head.endswith("+dirty"):
         say(f"repeat_row: WARNING: HEAD is {head}, the row's commit is {row.commit}: differences may be the code's.")
 
 

@@ -1,15 +1,17 @@
 """The judges of a scoring by their names on the command line: ``KIND`` or ``KIND:MODEL``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.evaluation.measures.naturalness import Rater
 from resgen_tts.evaluation.measures.normalizers import NORMALIZERS, Normalizer
 from resgen_tts.evaluation.measures.speaker import SpeakerEncoder
 from resgen_tts.evaluation.measures.text_error import Recognizer
+from resgen_tts.evaluation.protocols.published import published_of
 
-AUTO = "auto"
+AUTO, ENGLISH = "auto", "en"
 PUBLISHED = {  # what the protocols name, as it is given here
     "whisper": "whisper:openai/whisper-large-v3",
     "ctc": "ctc:facebook/hubert-large-ls960-ft",
@@ -20,7 +22,13 @@ PUBLISHED = {  # what the protocols name, as it is given here
 
 
 def make_recognizer(
-    spec: str, *, language_model: Path | None = None, nj: int = 1, batch_size: int = 8, device: str = "cpu"
+    spec: str,
+    *,
+    language_model: Path | None = None,
+    nj: int = 1,
+    batch_size: int = 8,
+    device: str = "cpu",
+    language: str = ENGLISH,
 ) -> Recognizer:
     """The recogniser of a name.
 
@@ -30,11 +38,15 @@ def make_recognizer(
         language_model: folder of a closed vocabulary, of pocketsphinx alone.
         nj: processes of pocketsphinx.
         batch_size, device: of the others.
+        language: of the items; Whisper is told it, the others hear English.
     Raises:
-        ConfigError: no such recogniser, or a language model for one that takes none.
+        ConfigError: no such recogniser, one that does not know the language, or a language model for one that takes
+            none.
         CheckpointError, MissingExtraError: its model or its library is not there.
     """
     kind, model = _parts(spec, {"pocketsphinx": False, "whisper": True, "ctc": True}, "--recognizer")
+    if language != ENGLISH and kind != "whisper":
+        raise ConfigError(f"the items are in {language!r}, and {kind} hears English: --recognizer whisper:MODEL.")
     if kind == "pocketsphinx":
         from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
 
@@ -44,7 +56,7 @@ def make_recognizer(
     if kind == "whisper":
         from resgen_tts.evaluation.judges.whisper_asr import Whisper
 
-        return Whisper(model, batch_size=batch_size, device=device)
+        return Whisper(model, batch_size=batch_size, device=device, language=language)
     from resgen_tts.evaluation.judges.ctc_asr import CtcRecognizer
 
     return CtcRecognizer(model, batch_size=batch_size, device=device)
@@ -88,14 +100,19 @@ def make_rater(spec: str, *, device: str = "cpu", allow_pickle: bool = False) ->
     return Utmos(Path(model), device=device, allow_pickle=allow_pickle)
 
 
-def choose_normalizer(name: str, recognizer: str) -> Normalizer:
-    """The normaliser of texts: by name, or "auto": Whisper's own for Whisper, letters alone for all others.
+def choose_normalizer(name: str, recognizer: str, protocol: Mapping[str, Any]) -> Normalizer:
+    """The normaliser of texts: by name, or "auto": the protocol's for this recogniser, and where there is none
+    Whisper's own for Whisper, letters alone for all others.
 
     Raises:
         ConfigError: no such normaliser.
     """
+    kind = recognizer.partition(":")[0]
     if name == AUTO:
-        name = "whisper" if recognizer.partition(":")[0] == "whisper" else "letters"
+        published = published_of(protocol)
+        asked = [] if published is None else published.recognizers.values()
+        own = "whisper" if kind == "whisper" else "letters"
+        name = next((one.normalizer for one in asked if one.recognizer == kind and one.normalizer), own)
     if name not in NORMALIZERS:
         raise ConfigError(f"no normaliser {name!r}; there are {AUTO}, {', '.join(NORMALIZERS)}.", code="USAGE")
     return NORMALIZERS[name]

@@ -1,21 +1,29 @@
 """The verb ``protocol``: the items of a published protocol, or of a table, as a set that every system is given."""
 
+import os
 import shlex
 import sys
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from resgen_tts.apps.judges import AUTO, choose_device
 from resgen_tts.apps.options import underscored
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.run_dir import commit_hash
 from resgen_tts.evaluation.measures.timed import Aligner
-from resgen_tts.evaluation.protocols.item_set import ItemSet, PlannedItem, write_item_set
+from resgen_tts.evaluation.protocols.item_set import ItemSet, PlannedItem, refuse_existing, write_item_set
+from resgen_tts.evaluation.protocols.kept_alignments import KeptAlignments
+from resgen_tts.evaluation.protocols.published import departures
 from resgen_tts.evaluation.protocols.trials import CONTINUATION, CROSS_SENTENCE, DEFAULT_CUTS, TrialConfig
 
 LIBRISPEECH_PC, SEED_TTS, CUSTOM = "librispeech_pc", "seed_tts", "custom"
 LETTERS = {CONTINUATION: "V", CROSS_SENTENCE: "V", LIBRISPEECH_PC: "F, K", SEED_TTS: "S", CUSTOM: "custom"}
 POCKETSPHINX = "pocketsphinx"
+EXAMPLES = (
+    "resgen-tts protocol --protocol cross_sentence --data test-clean --aligner pocketsphinx --output sets/v",
+    "resgen-tts protocol --protocol custom --data items.tsv --output sets/mine",
+)
 _TRIALS = ("list", "subset", "trials", "seed", "cut", "prompt_seconds", "aligner", "device", "nj", "max_bad_fraction")
 OPTIONS = {  # what each protocol is told; the rest would be without effect, and is refused
     CONTINUATION: _TRIALS,
@@ -28,22 +36,45 @@ OPTIONS = {  # what each protocol is told; the rest would be without effect, and
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolArguments:
-    """Build the items of a protocol: cut prompts, recordings, references and transcripts, saved as files."""
+    """Build the items of a protocol: cut prompts, recordings, references and transcripts, saved as files.
 
-    protocol: str  # continuation, cross_sentence (V); librispeech_pc (F, K); seed_tts (S); or custom
-    data: Path  # LibriSpeech's test-clean; for seed_tts the folder of one language; for custom a table
-    output: Path  # folder of the set
-    list: Path | None = None  # V: ids, in place of the durations; librispeech_pc: the published list
-    subset: bool | None = None  # true: take what is there of the published list; the set says so
-    trials: int | None = None  # V: of each target; 3
-    seed: int | None = None  # V: of the drawn prompts; 49
-    cut: str | None = None  # V: hard or word; continuation is cut hard, cross_sentence at borders of words
-    prompt_seconds: float | None = None  # V: 3
-    aligner: str | None = None  # V: pocketsphinx, or folder or name of a HuBERT or Wav2Vec2 with letters (CTC)
-    device: str | None = None  # V: of such an aligner; cpu
-    nj: int | None = None  # V: processes of pocketsphinx; 1
-    language: str | None = None  # seed_tts: en or zh
-    max_bad_fraction: float | None = None  # V: share of utterances that may be skipped; 0.01
+    Args:
+        protocol: continuation or cross_sentence (protocol V), librispeech_pc (F, K), seed_tts (S), or custom (a table).
+        data: LibriSpeech's folder test-clean; for seed_tts the folder of one language, with its meta.lst; for custom a
+            tab-separated table with the columns audio, text and target, and if wanted id, speaker and recording.
+        output: folder of the set; it must not be there, or be empty. Alignments of a build that was stopped are kept
+            beside it and used again.
+        list: V: file of ids in place of the durations; librispeech_pc: its published list, which it needs.
+        subset: true takes what is there of the published list, and the set says that it is a part; if not given, a part
+            is refused.
+        trials: V: prompts or outputs of each target; 3 if not given.
+        seed: V: of the drawn prompts; 49 if not given.
+        cut: V: hard (at exactly prompt_seconds) or word (at borders of words); if not given hard for continuation, word
+            for cross_sentence.
+        prompt_seconds: V: length of a prompt, of 2 to below 4 s; 3 if not given.
+        aligner: V, which needs it: pocketsphinx, or folder or name of a HuBERT or Wav2Vec2 with letters (CTC), as
+            facebook/hubert-large-ls960-ft.
+        device: V: of such a CTC aligner: auto, cpu or cuda; auto if not given. pocketsphinx has no use for it.
+        nj: V: processes of pocketsphinx; 1 if not given.
+        language: seed_tts, which needs it: en or zh.
+        max_bad_fraction: V: share of utterances that may be left out because they cannot be aligned or cut; 0.01 if not
+            given. The set names them, and scoring tells that it departs from the published one.
+    """
+
+    protocol: str
+    data: Path
+    output: Path
+    list: Path | None = None
+    subset: bool | None = None
+    trials: int | None = None
+    seed: int | None = None
+    cut: str | None = None
+    prompt_seconds: float | None = None
+    aligner: str | None = None
+    device: str | None = None
+    nj: int | None = None
+    language: str | None = None
+    max_bad_fraction: float | None = None
 
     def __post_init__(self):
         if self.protocol not in OPTIONS:
@@ -91,6 +122,7 @@ def build(arguments: ProtocolArguments, aligner: Aligner | None = None) -> ItemS
         ConfigError: a choice that makes no sense, or OUTPUT_EXISTS.
         MissingExtraError, CheckpointError: the aligner is not there.
     """
+    refuse_existing(arguments.output)  # before hours of alignment
     facts: dict[str, Any] = {"name": LETTERS[arguments.protocol], "mode": arguments.protocol}
     if arguments.protocol in DEFAULT_CUTS:
         planned, more = _plan_trials(arguments, aligner)
@@ -107,13 +139,16 @@ def build(arguments: ProtocolArguments, aligner: Aligner | None = None) -> ItemS
         rows = read_list(arguments.data)
         planned, more = plan_list(rows), list_facts(arguments.data, rows)
     facts |= {**more, "command": arguments.command(), "commit": commit_hash()}
-    return write_item_set(arguments.output, planned, facts)
+    items = write_item_set(arguments.output, planned, facts)
+    _alignments_file(arguments.output).unlink(missing_ok=True)
+    return items
 
 
-def choose_aligner(name: str, *, device: str = "cpu", workers: int = 1) -> Aligner:
+def choose_aligner(name: str, *, device: str = AUTO, workers: int = 1) -> Aligner:
     """pocketsphinx, or the CTC model of a folder or a name.
 
     Raises:
+        ConfigError: no such device.
         MissingExtraError, CheckpointError: it is not there.
     """
     if name == POCKETSPHINX:
@@ -123,7 +158,7 @@ def choose_aligner(name: str, *, device: str = "cpu", workers: int = 1) -> Align
         return PocketSphinxAligner(workers=workers, pronounce=say_in_arpabet)
     from resgen_tts.evaluation.judges.ctc_alignment import CtcAligner
 
-    return CtcAligner(name, device=device)
+    return CtcAligner(name, device=choose_device(device, sys.stderr.write))
 
 
 def told(items: ItemSet) -> str:
@@ -137,6 +172,10 @@ def told(items: ItemSet) -> str:
         line += f" + not there {len(facts['absent'])}"
     if facts["is_subset"]:
         line += "; a SUBSET, whose figures do not stand beside published ones"
+    if facts["speakers"] == 1:
+        line += "; ONE SPEAKER: nothing tells whether voices are their own"
+    if departed := departures(facts):
+        line += f"; departs from what is published: {'; '.join(departed)}"
     if facts.get("judge_note"):
         line += f"; note: {facts['judge_note']}"
     return f"{line}; set {items.sha256[:12]}"
@@ -150,11 +189,18 @@ def main(words: list[str]) -> None:
     """
     from jsonargparse import ArgumentParser
 
-    parser = ArgumentParser(prog="resgen-tts protocol", description=ProtocolArguments.__doc__)
+    about = str(ProtocolArguments.__doc__).partition("\n")[0]
+    parser = ArgumentParser(prog="resgen-tts protocol", description=f"{about} Examples: {'; '.join(EXAMPLES)}")
     parser.add_class_arguments(ProtocolArguments, as_positional=False)
     arguments = ProtocolArguments(**parser.parse_args(underscored(words)).as_dict())
     items = build(arguments)
     sys.stderr.write(f"{items.root}: {told(items)}\n")
+
+
+def _alignments_file(output: Path) -> Path:
+    """Where a build of this output keeps what its aligner found; it is removed when the set is there."""
+    output = Path(os.path.abspath(output))
+    return output.with_name(f".{output.name}.alignments.jsonl")
 
 
 def _plan_trials(arguments: ProtocolArguments, aligner: Aligner | None) -> tuple[list[PlannedItem], dict[str, Any]]:
@@ -170,9 +216,10 @@ def _plan_trials(arguments: ProtocolArguments, aligner: Aligner | None) -> tuple
     if aligner is None:
         aligner = choose_aligner(
             str(arguments.aligner),
-            device=arguments.device or "cpu",
+            device=arguments.device or AUTO,
             workers=1 if arguments.nj is None else arguments.nj,
         )
+    aligner = KeptAlignments(aligner, _alignments_file(arguments.output))
     if arguments.protocol == CONTINUATION:
         planned = plan_continuation(targets.utterances, config, aligner)
     else:

@@ -12,9 +12,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from resgen_tts.apps.judges import AUTO, choose_device, choose_normalizer, make_encoder, make_rater, make_recognizer
+from resgen_tts.apps.judges import (
+    AUTO,
+    ENGLISH,
+    choose_device,
+    choose_normalizer,
+    make_encoder,
+    make_rater,
+    make_recognizer,
+)
 from resgen_tts.apps.options import underscored
 from resgen_tts.common.errors import ConfigError
+from resgen_tts.common.listing import some
 from resgen_tts.common.run_dir import commit_hash, hardware_line, write_json, write_text
 from resgen_tts.evaluation.judges.remembered import (
     Memory,
@@ -22,16 +31,17 @@ from resgen_tts.evaluation.judges.remembered import (
     RememberingRater,
     RememberingRecognizer,
 )
+from resgen_tts.evaluation.protocols.published import judge_departures
 from resgen_tts.evaluation.protocols.synth_folder import CLONE, RECORDING, SynthFolder, read_synth
-from resgen_tts.evaluation.reports.page import html_page
+from resgen_tts.evaluation.reports.page import html_page, told_items
 from resgen_tts.evaluation.reports.pictures import draw_mels
 from resgen_tts.evaluation.reports.report import markdown
 from resgen_tts.evaluation.reports.results_log import ResultRow, append_result, log_figures
+from resgen_tts.evaluation.reports.stored_scores import SCORES_FILE
 from resgen_tts.evaluation.score_report import ScoreReport
-from resgen_tts.evaluation.scores import Judges, listen, score_folder, usable_items, worst_first
+from resgen_tts.evaluation.scores import Judges, listen, score_folder, usable_items
 from resgen_tts.evaluation.waves import read_wave
 
-SCORES_FILE = "score.json"
 REPORT_FILE = "report.md"
 PAGE_FILE = "index.html"
 PICTURES_FOLDER = "mel"
@@ -40,29 +50,55 @@ HEARD_FOLDER = "heard"  # what the judges said of each wave, so that a scoring t
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreArguments:
-    """Score the outputs of a synthesizer, recordings, or other people's audio, all by one path."""
+    """Score the outputs of a synthesizer, recordings, or other people's audio, all by one path.
 
-    output: Path  # folder for score.json, report.md, index.html, mel/ and heard/
-    synth: Path | None = None  # folder with requests.jsonl, run.json and the waves
-    items: Path | None = None  # or an item set (resgen-tts protocol): its recordings are scored
-    waves: Sequence[str] = ()  # with --items: NAME=FOLDER, other people's audio, ITEM.wav each
-    recognizer: str = "pocketsphinx"  # or whisper:MODEL, ctc:MODEL (a folder, or a name on the hub, which fetches it)
-    encoder: str = "resemblyzer"  # or xvector:MODEL, unispeech:FILE
-    raters: Sequence[str] = ("dnsmos",)  # of naturalness: dnsmos, utmos:FILE; none where nothing is given
-    normalizer: str = "auto"  # letters, whisper, punctuation; auto: Whisper's own for Whisper, else letters alone
-    lm: Path | None = None  # folder with vocabulary.arpa and words.txt; none: pocketsphinx's open vocabulary
-    open_vocabulary: bool = False  # the open vocabulary besides, where --lm gives a closed one
-    nj: int = 1  # processes of pocketsphinx
-    batch_size: int = 8  # waves that a model hears at once
-    device: str = "auto"  # of the models: auto, cpu, cuda
-    allow_pickle: bool = False  # read a FILE that is a pickle, as plain tensors only
-    num_shards: int = 1  # let the judges listen to one part of the waves; nothing is scored yet
-    shard_index: int = 0  # which part, from 0
-    heard: Path | None = None  # folder of what the judges said, shared by shards; none: heard/ of --output
-    seed: int = 0  # of the intervals
-    worst: int = 20  # items with players, words and pictures, the worst ones first
-    readme: Path | None = None  # README of a recipe, whose results log gets a row
-    recipe_command: str = ""  # what made these outputs, for that row; none: the synthesizer's command of run.json
+    Args:
+        output: folder for score.json, report.md, index.html (a page to listen to), mel/ and heard/.
+        synth: folder that synthesize-list wrote: requests.jsonl, run.json and the waves.
+        items: or an item set (resgen-tts protocol): its recordings are scored.
+        recognizer: pocketsphinx, whisper:MODEL or ctc:MODEL (HuBERT, wav2vec 2.0); MODEL is a folder, or a name on the
+            hub, which fetches it.
+        encoder: of voice prints: resemblyzer, unispeech:FILE (the WavLM verifier) or xvector:MODEL.
+        normalizer: of texts before they are compared: letters, whisper, punctuation; auto is the protocol's, and
+            without one Whisper's own for Whisper, letters for all others.
+        lm: folder of a closed vocabulary (vocabulary.arpa, words.txt) for pocketsphinx; its open one where left out.
+        open_vocabulary: true: the open vocabulary besides the closed one.
+        nj: processes of pocketsphinx.
+        batch_size: waves that a model hears at once; the figures do not depend on it.
+        device: of the models: auto (says what it chose), cpu, cuda.
+        allow_pickle: true: read a FILE that is a pickle, as plain tensors only.
+        num_shards: let the judges listen to one part of the waves, and score nothing yet.
+        shard_index: which part, from 0.
+        heard: folder of what the judges said, shared by shards; heard/ of --output where left out.
+        seed: of the intervals.
+        worst: items with players, words and pictures, the worst ones first.
+        readme: README whose results log gets a row.
+        recipe_command: what made these outputs, for that row; otherwise the commands of synthesis and scoring.
+        waves: with --items, NAME=FOLDER of other people's audio, ITEM.wav for each item.
+        raters: of naturalness: dnsmos, utmos:FILE.
+    """
+
+    output: Path
+    synth: Path | None = None
+    items: Path | None = None
+    waves: Sequence[str] = ()
+    recognizer: str = "pocketsphinx"
+    encoder: str = "resemblyzer"
+    raters: Sequence[str] = ("dnsmos",)
+    normalizer: str = AUTO
+    lm: Path | None = None
+    open_vocabulary: bool = False
+    nj: int = 1
+    batch_size: int = 8
+    device: str = AUTO
+    allow_pickle: bool = False
+    num_shards: int = 1
+    shard_index: int = 0
+    heard: Path | None = None
+    seed: int = 0
+    worst: int = 20
+    readme: Path | None = None
+    recipe_command: str = ""
 
     def __post_init__(self):
         if (self.synth is None) == (self.items is None):
@@ -109,7 +145,7 @@ def score(arguments: ScoreArguments) -> ScoreReport | None:
     """
     folder = _folder(arguments)
     memory = Memory(arguments.heard or arguments.output / HEARD_FOLDER, writer=str(arguments.shard_index))
-    judges = _judges(arguments, memory)
+    judges, device = _judges(arguments, memory, folder.protocol)
     if arguments.num_shards > 1:
         items, _ = usable_items(folder)
         listen(folder, items, judges, num_shards=arguments.num_shards, shard_index=arguments.shard_index)
@@ -119,8 +155,13 @@ def score(arguments: ScoreArguments) -> ScoreReport | None:
         folder,
         judges,
         seed=arguments.seed,
-        notes=_vocabulary_notes(folder, arguments, judges),
-        provenance={"command": arguments.command(), "commit": commit_hash(), "hardware": hardware_line()},
+        notes=[*_protocol_notes(folder, arguments, judges), *_vocabulary_notes(folder, arguments, judges)],
+        provenance={
+            "command": arguments.command(),
+            "commit": commit_hash(),
+            "hardware": hardware_line(),
+            "device": device,
+        },
     )
     page = output / PAGE_FILE
     drawn = _draw(report, folder, output / PICTURES_FOLDER, arguments.worst)
@@ -140,7 +181,7 @@ def run(arguments: ScoreArguments) -> ScoreReport | None:
         made = arguments.recipe_command or report.run.get("command", "")
         row = ResultRow(
             date=datetime.date.today().isoformat(),
-            commit=str(report.run.get("commit") or report.provenance["commit"]),
+            commit=_commits(str(report.run.get("commit") or ""), report.provenance["commit"]),
             hardware=str(report.run.get("hardware") or report.provenance["hardware"]),
             command=arguments.recipe_command or " && ".join(filter(None, (made, arguments.command()))),
             figures=log_figures(report),
@@ -166,14 +207,17 @@ def main(words: list[str]) -> None:
         return
     parser = ArgumentParser(
         prog="resgen-tts score",
-        description=f"{ScoreArguments.__doc__} To set scored folders side by side: score --compare A B [C ...]; "
-        "one system at several seeds: score --seeds A B C.",
+        description="Score the outputs of a synthesizer, recordings, or other people's audio, all by one path. To set "
+        "scored folders side by side: score --compare A B [C ...]; one system at several seeds: score --seeds A B C.",
     )
-    many = {"waves": "NAME=FOLDER", "raters": "dnsmos"}
+    many = {
+        "waves": ("NAME=FOLDER", "with --items, other people's audio: ITEM.wav for each item, in one folder a system"),
+        "raters": ("RATER", "of naturalness: dnsmos, utmos:FILE; none where nothing follows"),
+    }
     parser.add_class_arguments(ScoreArguments, as_positional=False, skip=set(many))
-    for name, shown in many.items():
+    for name, (shown, told) in many.items():
         default = next(entry.default for entry in fields(ScoreArguments) if entry.name == name)
-        parser.add_argument(f"--{name}", nargs="*", default=list(default), metavar=shown)
+        parser.add_argument(f"--{name}", nargs="*", default=list(default), metavar=shown, help=told)
     options = ScoreArguments(**parser.parse_args(words).as_dict())
     report = run(options)
     if report is None:
@@ -204,28 +248,49 @@ def _folder(arguments: ScoreArguments) -> SynthFolder:
     return adopt(read_item_set(Path(str(arguments.items))), waves)
 
 
-def _judges(arguments: ScoreArguments, memory: Memory) -> Judges:
+def _commits(made: str, scored: str) -> str:
+    """Of synthesis and scoring: both decide the figures."""
+    return scored if made in ("", scored) else f"{made}; scored at {scored}"
+
+
+def _judges(arguments: ScoreArguments, memory: Memory, protocol: Mapping[str, Any]) -> tuple[Judges, str]:
+    """The judges, and the device that their models are on."""
     needs_device = any(":" in spec for spec in (arguments.recognizer, arguments.encoder, *arguments.raters))
     if not needs_device and arguments.device not in (AUTO, "cpu"):
         raise ConfigError(f"--device {arguments.device}: the embedded judges run on the CPU alone.", code="USAGE")
     device = choose_device(arguments.device, sys.stderr.write) if needs_device else "cpu"
     recognizer = make_recognizer(
         arguments.recognizer, language_model=arguments.lm, nj=arguments.nj, batch_size=arguments.batch_size,
-        device=device,
+        device=device, language=str(protocol.get("language", ENGLISH)),
     )  # fmt: skip
     first = RememberingRecognizer(recognizer, memory)
     second = None
     if arguments.open_vocabulary:
         second = RememberingRecognizer(make_recognizer(arguments.recognizer, nj=arguments.nj), memory)
     model: dict[str, Any] = {"device": device, "allow_pickle": arguments.allow_pickle}
-    return Judges(
+    judges = Judges(
         recognizer=first,
         encoder=RememberingEncoder(make_encoder(arguments.encoder, **model), memory),
         raters=[RememberingRater(make_rater(spec, **model), memory) for spec in arguments.raters],
         second=second,
         prompt_recognizer=first if arguments.lm is None else second,
-        normalizer=choose_normalizer(arguments.normalizer, arguments.recognizer),
+        normalizer=choose_normalizer(arguments.normalizer, arguments.recognizer, protocol),
     )
+    return judges, device
+
+
+def _protocol_notes(folder: SynthFolder, arguments: ScoreArguments, judges: Judges) -> list[str]:
+    """Judges that the protocol of the items does not ask for give figures of their own."""
+    told = judge_departures(
+        folder.protocol,
+        recognizer=arguments.recognizer,
+        normalizer=judges.normalizer.name,
+        encoder=arguments.encoder,
+    )
+    notes = [f"NOT THE PROTOCOL'S JUDGES: {'; '.join(told)}."] if told else []
+    for name, items in (folder.run.get("not_continued") or {}).items():
+        notes.append(f"{len(items)} outputs of {name} do not begin with the prompt: {some(items)}.")
+    return notes
 
 
 def _vocabulary_notes(folder: SynthFolder, arguments: ScoreArguments, judges: Judges) -> list[str]:
@@ -247,7 +312,7 @@ def _draw(report: ScoreReport, folder: SynthFolder, target: Path, limit: int) ->
     from tqdm import tqdm
 
     drawn = {}
-    for scored in tqdm(worst_first(report)[:limit], desc="pictures", unit="item", disable=None):
+    for scored in tqdm(told_items(report, limit), desc="pictures", unit="item", disable=None):
         item = scored.item
         waves = {"prompt": read_wave(folder.wave(item.prompt))}
         for name in (RECORDING, CLONE, *(name for name in report.systems if name not in (RECORDING, CLONE))):

@@ -2,14 +2,12 @@
 
 import argparse
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.run_dir import read_json, write_json, write_text
-
-SCORES_FILE = "score.json"
+from resgen_tts.evaluation.reports.stored_scores import SCORES_FILE
 
 
 def main(words: list[str]) -> None:
@@ -50,16 +48,18 @@ def _tables(
         from resgen_tts.evaluation.reports.seeds import seeds_markdown, summarize_seeds
 
         summary = summarize_seeds(scores, options.system, seed=options.seed)
-        return [asdict(summary)], [seeds_markdown(summary)]
-    from resgen_tts.evaluation.reports.comparison import compare, comparison_markdown
+        return [summary.to_json()], [seeds_markdown(summary)]
+    from resgen_tts.evaluation.reports.comparison import compare, comparison_markdown, correct
 
     # One folder is compared with itself where it holds both systems.
     later = list(zip(folders[1:], scores[1:], strict=True)) or [(folders[0], scores[0])]
-    made, texts = [], []
-    for folder, other in later:
-        found = compare(
-            scores[0], other, options.system, seed=options.seed, second_system=options.other_system
-        )  # fmt: skip
-        made.append(asdict(found))
-        texts.append(comparison_markdown(found, (str(folders[0]), str(folder))))
-    return made, texts
+    found = correct(
+        [
+            compare(scores[0], other, options.system, seed=options.seed, second_system=options.other_system)
+            for _, other in later
+        ]
+    )
+    texts = [
+        comparison_markdown(one, (str(folders[0]), str(folder))) for one, (folder, _) in zip(found, later, strict=True)
+    ]
+    return [one.to_json() for one in found], texts

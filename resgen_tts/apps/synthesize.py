@@ -90,7 +90,7 @@ def synthesize_list(
         limit: only the first items.
         seed: of the sampler; every item has its own stream.
         threads: CPU threads; 0 leaves torch's choice.
-        max_bad_fraction: share of items that may fail before the stage does.
+        max_bad_fraction: share of items that may fail before the stage does; run.json names those that failed.
     """
     import torch
 
@@ -121,28 +121,40 @@ def synthesize_list(
     output = Path(output)
     _refuse_other_settings(output / "run.json", settings)
     before = read_json(output / "run.json") if (output / "run.json").is_file() else {}
-    write_json(
-        output / "run.json",
-        {
-            "command": shlex.join(["resgen-tts", *sys.argv[1:]]),
-            "commit": commit_hash(),
-            "hardware": hardware_line(),
-            "threads": _threads_with(output / "run.json", torch.get_num_threads()),
-            **settings,
-            **({"speed": before["speed"]} if before.get("speed") else {}),
-            **({} if item_set is None else {"protocol": dict(item_set.facts)}),
-            **({"continuation": CONTINUATION} if item_set and any(one.continues for one in item_set.items) else {}),
-        },
-    )
     if item_set is not None:
         tasks = tasks_of_set(item_set, system, reference)
     elif item_list is not None:
         tasks = tasks_of_list(read_list(item_list), system, reference)
     else:
         tasks = tasks_of_pairs(Path(str(data)), pairs)
+    tasks = tasks[:limit]
+    is_whole = bool(before) and all(_line_file(output, task).is_file() for task in tasks)
+    write_json(
+        output / "run.json",
+        {
+            "command": shlex.join(["resgen-tts", *sys.argv[1:]]),
+            "commit": before["commit"] if is_whole else _commits_with(before, commit_hash()),
+            "hardware": hardware_line(),
+            "threads": before["threads"] if is_whole else _threads_with(before, torch.get_num_threads()),
+            "failed": before.get("failed") or {},
+            **settings,
+            **({"speed": before["speed"]} if before.get("speed") else {}),
+            **({} if item_set is None else {"protocol": dict(item_set.facts)}),
+            **({"continuation": CONTINUATION} if item_set and any(one.continues for one in item_set.items) else {}),
+        },
+    )
     speed = SpeedLog(output / "run.json", load_seconds)
-    rows, failed = speak_tasks(system, tasks[:limit], output, manner, seed, on_spoken=speed.spoken)
+    rows, failed = speak_tasks(
+        system,
+        tasks,
+        output,
+        manner,
+        seed,
+        on_spoken=speed.spoken,
+        on_failed=lambda name, why: _note_failures(output, {**read_json(output / "run.json")["failed"], name: why}),
+    )
     speed.finish()
+    _note_failures(output, failed)  # what failed in an earlier run was tried again
     print(f"synthesize: read {len(rows) + len(failed)} = spoken {len(rows)} + failed {len(failed)}")
     write_json(output / "data_report.json", {"read": len(rows) + len(failed), "used": len(rows), "skipped": failed})
     if len(failed) > max_bad_fraction * (len(rows) + len(failed)):
@@ -159,12 +171,14 @@ def speak_tasks(
     *,
     has_copies: bool = True,
     on_spoken: Callable[[Mapping[str, Any]], None] | None = None,
+    on_failed: Callable[[str, str], None] | None = None,
 ) -> tuple[list[dict], dict[str, str]]:
     """Speak items into a synth folder; those that are there already are kept. ``requests.jsonl`` is written last.
 
     Args:
         has_copies: recordings and prompts are put through the tokenizer and back, too.
         on_spoken: told the line of each item that was not there before.
+        on_failed: told the id of each item that could not be spoken, and why.
     Returns:
         the lines of ``requests.jsonl``, and why the other items could not be spoken.
     """
@@ -174,12 +188,14 @@ def speak_tasks(
 
     rows, failed = [], {}
     for task in tqdm(tasks, desc="synthesize", unit="item", disable=None):
-        done = output / "items" / f"{task.id}.json"
+        done = _line_file(output, task)
         if not done.is_file():
             try:
                 made = _speak(system, task, output, manner, seed_of(seed, task.id) % 2**31, has_copies)
             except ResGenError as error:
                 failed[task.id] = str(error)
+                if on_failed is not None:
+                    on_failed(task.id, str(error))
                 continue
             write_json(done, made)
             if on_spoken is not None:
@@ -312,10 +328,28 @@ def continued(
     return np.concatenate([lead, generated * np.float32(10 ** (-gain_db / 20))])
 
 
-def _threads_with(run: Path, now: int) -> list[int]:
-    """Every number of threads that items of a folder were made with: one that was stopped may go on with others."""
-    before = json.loads(run.read_text(encoding="utf-8")).get("threads", []) if run.is_file() else []
-    return sorted({*before, now})
+def _line_file(output: Path, task: Task) -> Path:
+    """Where an item's line of ``requests.jsonl`` is kept as soon as the item is spoken."""
+    return output / "items" / f"{task.id}.json"
+
+
+def _note_failures(output: Path, failed: Mapping[str, str]) -> None:
+    """Keep in run.json which items could not be spoken, and why: scoring counts them."""
+    write_json(output / "run.json", {**read_json(output / "run.json"), "failed": dict(failed)})
+
+
+def _threads_with(before: Mapping[str, Any], now: int) -> list[int]:
+    """Every number of threads that items of a folder were made with: one that was stopped may go on with others.
+
+    Args:
+        before: run.json as it was, or nothing.
+    """
+    return sorted({*before.get("threads", []), now})
+
+
+def _commits_with(before: Mapping[str, Any], now: str) -> str:
+    """Every commit that items of a folder were made at, in their order, e.g. ``0f3e, 77ab+dirty``."""
+    return ", ".join(dict.fromkeys([*filter(None, before.get("commit", "").split(", ")), now]))
 
 
 def _refuse_other_settings(path: Path, settings: dict) -> None:

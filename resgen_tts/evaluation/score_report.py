@@ -67,17 +67,20 @@ class SystemScore:
     similarity_own: Interval  # SIM-o
     similarity_own_over_speakers: Interval
     similarity_own_copy: Interval | None  # SIM-r
-    similarity_others: Interval
-    own_first: Interval  # share of items whose own prompt is nearer than every other speaker on average
-    own_first_over_speakers: Interval
-    own_first_of_speakers: float  # the same share per speaker, averaged over speakers
-    own_prompt_first: Interval  # share of items whose own prompt is nearer than any other speaker's any prompt
-    own_prompt_first_over_speakers: Interval
+    similarity_uncut: Interval | None  # with the uncut utterance: what protocol V prints for recordings
+    # Of a set of one speaker there is nobody to compare with: None.
+    similarity_others: Interval | None
+    own_first: Interval | None  # share of items whose own prompt is nearer than every other speaker on average
+    own_first_over_speakers: Interval | None
+    own_first_of_speakers: float | None  # the same share per speaker, averaged over speakers
+    own_prompt_first: Interval | None  # share of items whose own prompt is nearer than any other speaker's any prompt
+    own_prompt_first_over_speakers: Interval | None
     length_ratio: Interval | None
     silent: int  # outputs without sound, scored as they are
     mel_l1: Interval | None
     speed: SpeedSummary | None
-    naturalness: Mapping[str, Interval] = field(default_factory=dict)  # of the items that could be rated
+    naturalness: Mapping[str, Interval] = field(default_factory=dict)  # of the outputs that could be rated
+    rated: Mapping[str, int] = field(default_factory=dict)  # figure -> how many these are
     second: SecondScore | None = None
 
 

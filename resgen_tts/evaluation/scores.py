@@ -24,6 +24,7 @@ from resgen_tts.evaluation.summaries import differences, second_counts, summariz
 from resgen_tts.evaluation.waves import is_silent, read_wave, wave_seconds
 
 MAX_SKIPPED_SHARE = 0.01
+_CLOCKS = {"seconds_to_generate"}  # what differs from one run to the next that says the same
 Voice = tuple[str, float]  # a wave by its relative path, and the time from which it is listened to
 
 
@@ -76,7 +77,8 @@ def listen(
     prints = {}
     for relative, start in tqdm(voices, desc="voice prints", unit="wave", disable=None):
         prints[relative, start] = _print(folder, relative, start, judges.encoder)
-    ratings, unrated = _rate(folder, spoken, judges.raters)
+    starts = {item.systems[name]: item.continued_seconds for item in items for name in folder.systems}
+    ratings, unrated = _rate(folder, {relative: starts[relative] for relative in spoken}, judges.raters)
     return Heard(
         words=dict(zip(spoken, words, strict=True)),
         words_again=dict(zip(spoken, again, strict=judges.second is not None)),
@@ -97,8 +99,8 @@ def score_folder(
     """Score every system of a synth folder.
 
     In a continuation every output begins with the prompt: its words count, its samples are cut off before voice prints
-    are made. Voice prints are compared with the prompt (SIM-o) and its copy (SIM-r); those of a recording with the
-    uncut utterance that the prompt is from, where the items keep it.
+    are made and outputs are rated. Voice prints are compared with the prompt (SIM-o) and its copy (SIM-r); those of a
+    recording also with the uncut utterance that the prompt is from, where the items keep it.
 
     Args:
         folder: from `read_synth` or `protocols.adopted.adopt`.
@@ -107,10 +109,11 @@ def score_folder(
         notes: remarks that the report must show.
         provenance: command, commit and hardware of this scoring.
     Raises:
-        DataError: more than 1 % of the items cannot be scored (they are named), there is one speaker only, or a
-            reference has no words.
+        DataError: more than 1 % of the items cannot be scored (they are named), or a text has no words.
     """
+    _check_texts(folder, judges.normalizer)
     usable, skipped = usable_items(folder)
+    unspoken = {name: f"not synthesized: {why}" for name, why in (folder.run.get("failed") or {}).items()}
     heard = listen(folder, usable, judges)
     prompts: dict[str, dict[str, np.ndarray]] = {}
     for item in usable:
@@ -130,9 +133,9 @@ def score_folder(
         systems={name: summarize(name, scored, seed, folder.run) for name in folder.systems},
         wer_differences=differences(folder.systems, scored, seed),
         items=scored,
-        read=len(folder.items),
+        read=len(folder.items) + len(unspoken),
         used=len(scored),
-        skipped=skipped,
+        skipped=unspoken | skipped,
         speakers=len(prompts_by_speaker),
         recognizer=judges.recognizer.name,
         normalizer=judges.normalizer.name,
@@ -153,7 +156,8 @@ def score_folder(
 
 def data_sha256(folder: SynthFolder) -> str:
     """One hash over the items and every wave that they name."""
-    digest = hashlib.sha256(json.dumps([asdict(item) for item in folder.items], sort_keys=True).encode())
+    rows = [{name: value for name, value in asdict(item).items() if name not in _CLOCKS} for item in folder.items]
+    digest = hashlib.sha256(json.dumps(rows, sort_keys=True).encode())
     for path in sorted({path for item in folder.items for path in item.paths()}):
         digest.update(f"\n{path} {sha256_file(folder.wave(path))}".encode())
     return digest.hexdigest()
@@ -195,6 +199,18 @@ def usable_items(folder: SynthFolder) -> tuple[list[SynthItem], dict[str, str]]:
     return usable, skipped
 
 
+def _check_texts(folder: SynthFolder, normalizer: Normalizer) -> None:
+    """Before anybody listens: a text without words has no error rate."""
+    empty = [item.id for item in folder.items if not normalizer.words(item.text).strip()]
+    if empty:
+        raise DataError(
+            f"{len(empty)} of {len(folder.items)} items have a text without words, the first is {empty[0]}; an item "
+            "without words cannot be scored.",
+            code="TEXT_EMPTY",
+            hint="Take them out of the items, or give their texts.",
+        )
+
+
 def _unique(names: Iterable) -> list:
     return list(dict.fromkeys(names))
 
@@ -213,15 +229,15 @@ def _print(folder: SynthFolder, relative: str, start: float, encoder: SpeakerEnc
 
 
 def _rate(
-    folder: SynthFolder, relative: Sequence[str], raters: Sequence[Rater]
+    folder: SynthFolder, starts: Mapping[str, float], raters: Sequence[Rater]
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, str]]]:
-    """Figures of each wave, and why a rater has none."""
-    ratings: dict[str, dict[str, float]] = {path: {} for path in relative}
+    """Figures of each wave from a time on, and why a rater has none."""
+    ratings: dict[str, dict[str, float]] = {path: {} for path in starts}
     unrated: dict[str, dict[str, str]] = {}
     for rater in raters:
-        for path in tqdm(relative, desc=rater.name, unit="wave", disable=None):
+        for path, start in tqdm(starts.items(), desc=rater.name, unit="wave", disable=None):
             try:
-                ratings[path] |= rater.rate(folder.wave(path))
+                ratings[path] |= rater.rate(folder.wave(path), start)
             except AudioError as error:
                 unrated.setdefault(path, {})[rater.name] = error.code
     return ratings, unrated
@@ -258,13 +274,13 @@ def _score_output(
 def _similarity(
     item: SynthItem, name: str, heard: Heard, prompts_by_speaker: Mapping[str, Sequence[np.ndarray]]
 ) -> SpeakerSimilarity:
-    own = item.reference if name == RECORDING and item.reference else item.prompt
     return similarity(
         heard.prints[item.systems[name], item.continued_seconds],
-        heard.prints[own, 0.0],
+        heard.prints[item.prompt, 0.0],
         prompts_by_speaker,
         item.speaker,
-        heard.prints[item.prompt_copy, 0.0] if item.prompt_copy else None,
+        own_prompt_copy=heard.prints[item.prompt_copy, 0.0] if item.prompt_copy else None,
+        own_utterance=heard.prints[item.reference, 0.0] if name == RECORDING and item.reference else None,
     )
 
 
@@ -310,7 +326,7 @@ def _remarks(scored: Sequence[ItemScore]) -> list[str]:
         for item in scored
         if CLONE in item.outputs
         and item.item.seconds_of_audio > 0
-        and abs(item.outputs[CLONE].seconds - item.item.seconds_of_audio) > 0.1
+        and abs(item.outputs[CLONE].seconds - item.item.continued_seconds - item.item.seconds_of_audio) > 0.1
     ]
     if off:
         remarks.append(f"{len(off)} clones are not as long as the request log says: {', '.join(off[:5])}.")

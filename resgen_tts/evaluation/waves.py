@@ -1,5 +1,6 @@
 """Reading recordings and outputs for scoring: any rate in, mono float32 at the scorer's rate out."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,10 @@ from resgen_tts.common.errors import AudioError
 
 SCORING_RATE = 16_000  # Hz; what every scorer of this package listens to
 SILENCE_PEAK = 1e-4  # a wave that never reaches -80 dBFS holds no speech
+SEARCHED_SECONDS = 5.0  # a longer wave is cut at the quietest moment of a window's last so many seconds
+# To be raised whenever a judge would hear other samples in a file: reading, resampling, windows. What judges remember
+# of an earlier version is not used again.
+LISTENING_VERSION = 1
 
 
 def read_wave(path: Path, *, sample_rate: int = SCORING_RATE, start_seconds: float = 0.0) -> Float[np.ndarray, "N"]:
@@ -70,3 +75,16 @@ def wave_seconds(path: Path) -> float:
 def is_silent(wave: Float[np.ndarray, "N"]) -> bool:
     """True when the wave stays below the level at which speech can be heard."""
     return bool(np.abs(wave).max(initial=0.0) < SILENCE_PEAK)
+
+
+def windows(wave: Float[np.ndarray, "N"], longest_seconds: float) -> Iterator[Float[np.ndarray, "K"]]:
+    """A wave at 16 kHz in pieces of at most so many seconds, each cut at the quietest 0.2 s of its last 5 s; they join
+    to the wave."""
+    size, searched, quiet = (round(s * SCORING_RATE) for s in (longest_seconds, SEARCHED_SECONDS, 0.2))
+    while len(wave) > size:
+        energy = np.square(wave[size - searched : size], dtype=np.float64)
+        smooth = np.convolve(energy.reshape(-1, quiet // 20).sum(1), np.ones(20), mode="valid")
+        end = size - searched + int(smooth.argmin()) * (quiet // 20) + quiet // 2
+        yield wave[:end]
+        wave = wave[end:]
+    yield wave

@@ -1,5 +1,6 @@
 """The verb ``protocol``, and ``synthesize-list`` on what it builds."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from resgen_tts.apps import synthesis_speed
 from resgen_tts.apps.cli import main
 from resgen_tts.apps.protocol import ProtocolArguments, build, told
 from resgen_tts.apps.synthesis_speed import SpeedLog
 from resgen_tts.apps.synthesize import continued
-from resgen_tts.common.errors import ConfigError
+from resgen_tts.common.errors import ConfigError, DataError
 from resgen_tts.evaluation.protocols.item_set import read_item_set
+from resgen_tts.evaluation.protocols.published import departures
 from resgen_tts.evaluation.protocols.synth_folder import read_synth
 from tests.evaluation.protocols.made_corpus import EvenAligner, write_utterance
 from tests.speech.tiny_system import wobble
@@ -54,6 +57,46 @@ def test_what_a_directory_cannot_give_is_not_there_in_a_subset_and_an_error_else
     items = build(arguments(libri, tmp_path / "set", protocol="cross_sentence"), EvenAligner())
     assert items.facts["cut"] == "word" and list(items.facts["absent"]) == ["2-1-0000"] and len(items.items) == 6
     assert items.facts["read"] == items.facts["used"] + 1 and "not there 1" in told(items)
+
+
+def test_a_build_that_was_stopped_goes_on_and_nothing_is_aligned_for_a_taken_output(libri, tmp_path):
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "mine.txt").write_text("mine")
+    aligner = EvenAligner()
+    with pytest.raises(ConfigError, match="OUTPUT_EXISTS"):
+        build(arguments(libri, taken), aligner)
+    assert aligner.asked == []
+    with pytest.raises(DataError, match="TOO_MANY_SKIPPED"):
+        build(arguments(libri, tmp_path / "set"), EvenAligner(lost=("1-1-0001",)))
+    assert not (tmp_path / "set").exists() and len([*tmp_path.glob(".set.alignments.jsonl")]) == 1
+    items = build(arguments(libri, tmp_path / "set", max_bad_fraction=0.5), aligner)
+    assert aligner.asked == [] and not [*tmp_path.glob(".set*")]
+    assert list(items.facts["skipped"]) == ["1-1-0001"]
+    whole = build(arguments(libri, tmp_path / "whole", max_bad_fraction=0.5), EvenAligner(lost=("1-1-0001",)))
+    assert whole.sha256 == items.sha256 and aligner.asked == []
+    # What is missing is told, in the set's line and to whoever scores it.
+    assert "1 target left out: 1-1-0001" in departures(items.facts)
+    assert "departs from what is published: a subset: 2 of 1,237 targets" in told(items)
+    assert "1 target left out" in told(items) and "ONE SPEAKER" not in told(items)
+
+
+def test_a_set_of_one_speaker_is_told(libri, tmp_path):
+    items = build(arguments(libri, tmp_path / "set", protocol="cross_sentence"), EvenAligner())
+    assert "ONE SPEAKER" in told(items)  # the other one has no second utterance
+    assert "1 target not there: 2-1-0000" in departures(items.facts)
+
+
+def test_help_explains_every_option(capsys):
+    assert main(["protocol", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for entry in dataclasses.fields(ProtocolArguments):
+        behind = shown.partition(" options: ")[2].partition(f" --{entry.name} ")[2]
+        explained = behind.partition("type: ")[0].split()  # and not the name of its value alone
+        assert len(explained) >= 6, entry.name
+    for word in ("continuation", "cross_sentence", "librispeech_pc", "seed_tts", "custom", "hard", "auto, cpu or cuda"):
+        assert word in shown
+    assert shown.count("resgen-tts protocol --protocol") >= 3  # usage and two examples
 
 
 def test_the_command_line_builds_and_tells(libri, tmp_path, capsys):
@@ -175,8 +218,16 @@ def test_cross_sentence_items_bring_their_references(libri, model, tmp_path):
     speed = run_of(tmp_path / "synth")["speed"]
     first = folder.items[0]
     assert speed["first_seconds"] == pytest.approx(speed["load_seconds"] + first.seconds_to_generate)
-    assert speed["first_audio_seconds_of_output"] == first.seconds_of_audio
+    assert speed["first_output_seconds"] == first.seconds_of_audio
     assert speed["first_audio_seconds"] > 0 and 50 < speed["peak_memory_mib"] < 100_000
+
+
+def test_peak_memory_is_this_processs_own(monkeypatch):
+    """getrusage of a process that a large one has started may tell the large one's peak."""
+    if not Path("/proc/self/status").is_file():
+        pytest.skip("no /proc here; the peak is getrusage's")
+    monkeypatch.setattr(synthesis_speed.resource, "getrusage", lambda who: None)
+    assert 50 < synthesis_speed.peak_memory_mib() < 100_000
 
 
 def test_a_run_that_went_on_keeps_the_first_ones_cost(tmp_path):

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from resgen_tts.apps import synthesize
 from resgen_tts.apps.cli import main
 from resgen_tts.apps.pretrained import exported_parts
-from resgen_tts.apps.synthesize import _threads_with, model_parts
+from resgen_tts.apps.synthesize import _commits_with, _threads_with, model_parts
+from resgen_tts.common.errors import AudioError
 
 
 @pytest.fixture
@@ -71,10 +73,48 @@ def test_griffin_lim_stands_in_by_name(experiment, corpus):
     assert len(run["threads"]) == 1 and run["threads"][0] >= 1
 
 
-def test_a_folder_that_went_on_with_other_threads_names_both(tmp_path):
-    assert _threads_with(tmp_path / "run.json", 2) == [2]
-    (tmp_path / "run.json").write_text('{"threads": [2]}')
-    assert _threads_with(tmp_path / "run.json", 1) == [1, 2] and _threads_with(tmp_path / "run.json", 2) == [2]
+def test_a_folder_that_went_on_with_other_threads_or_code_names_both():
+    assert _threads_with({}, 2) == [2]
+    assert _threads_with({"threads": [2]}, 1) == [1, 2] and _threads_with({"threads": [2]}, 2) == [2]
+    assert _commits_with({}, "b") == "b" and _commits_with({"commit": "b"}, "b") == "b"
+    assert _commits_with({"commit": "b, a+dirty"}, "a") == "b, a+dirty, a"
+
+
+def test_commits_and_failures_of_a_run_that_went_on(experiment, corpus, monkeypatch, capsys):
+    speak, broken = synthesize._speak, {"b"}
+
+    def halting(system, task, *more):
+        if task.id in broken:
+            raise AudioError("silent", code="AUDIO_SILENT")
+        return speak(system, task, *more)
+
+    def run(commit, *more):
+        monkeypatch.setattr(synthesize, "commit_hash", lambda: commit)
+        status = main(arguments(experiment, corpus, "--sampler.steps", "1", *more))
+        return status, json.loads((corpus / "synth" / "run.json").read_text())
+
+    monkeypatch.setattr(synthesize, "_speak", halting)
+    status, told = run("one", "--max_bad_fraction", "0.5")
+    assert status == 0 and told["commit"] == "one" and list(told["failed"]) == ["b"]
+    assert "AUDIO_SILENT" in told["failed"]["b"]
+    status, told = run("two")  # nothing may fail: the stage does, and what failed is told all the same
+    assert status == 2 and told["commit"] == "one, two" and list(told["failed"]) == ["b"]
+    broken.clear()
+    status, told = run("three")
+    assert status == 0 and (told["commit"], told["failed"]) == ("one, two, three", {})
+    status, told = run("four")  # makes nothing
+    assert status == 0 and told["commit"] == "one, two, three"
+
+
+def test_a_run_that_is_killed_has_told_its_failures(experiment, corpus, monkeypatch):
+    def dying(system, task, *more):
+        if task.id == "b":
+            raise KeyboardInterrupt
+        raise AudioError("silent", code="AUDIO_SILENT")
+
+    monkeypatch.setattr(synthesize, "_speak", dying)
+    assert main(arguments(experiment, corpus, "--sampler.steps", "1")) == 130
+    assert list(json.loads((corpus / "synth" / "run.json").read_text())["failed"]) == ["a"]
 
 
 def test_a_bundled_model_is_named_and_a_missing_one_is_told(model, tmp_path, monkeypatch, capsys):

@@ -49,7 +49,7 @@ def lists(tmp_path):
 
 
 def test_each_list_and_all_are_judged(lists, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench, "load_encoder", lambda *_, **__: AngleEncoder())
+    monkeypatch.setattr(bench, "make_encoder", lambda *_, **__: AngleEncoder())
     output = tmp_path / "new" / "report.json"
     arguments = [argument for table in lists for argument in ("--list", str(table))] + ["--output", str(output)]
     assert bench.main(arguments) == 0
@@ -81,14 +81,20 @@ def test_a_recording_without_a_speaker_is_told(tmp_path, capsys):
     assert "anna-1" in capsys.readouterr().err
 
 
-def test_encoders_are_known_by_what_they_are(tmp_path, capsys):
+def test_encoders_have_the_names_of_the_command_line(tmp_path, capsys):
     table = write_list(tmp_path / "one", {"anna": (0.1, 0.2), "bert": (0.3,)})
     common = ["--list", str(table), "--output", str(tmp_path / "report.json"), "--encoder"]
-    assert bench.main([*common, str(tmp_path / "none.pth")]) == 3
-    assert "UniSpeech" in capsys.readouterr().err
+    (tmp_path / "some.pth").write_bytes(b"no weights")
     (tmp_path / "empty").mkdir()
-    assert bench.main([*common, str(tmp_path / "empty")]) == 3
-    assert "x-vector" in capsys.readouterr().err
+    for encoder, more, status, told in (
+        (f"unispeech:{tmp_path / 'none.pth'}", (), 3, "UniSpeech"),
+        (f"unispeech:{tmp_path / 'some.pth'}", (), 3, "--allow_pickle true"),
+        (f"unispeech:{tmp_path / 'some.pth'}", ("--allow_pickle", "true"), 3, "cannot be read as plain tensors"),
+        (f"xvector:{tmp_path / 'empty'}", (), 3, "x-vector"),
+        (str(tmp_path / "some.pth"), (), 2, "resemblyzer, xvector:MODEL, unispeech:MODEL"),
+    ):
+        assert bench.main([*common, encoder, *more]) == status
+        assert told in capsys.readouterr().err
     assert not (tmp_path / "report.json").exists()
 
 
@@ -99,7 +105,7 @@ def test_real_voices_are_told_apart_by_the_embedded_encoder(tmp_path):
     tables = [DATA / name / "utterances.tsv" for name in ("libri-eval", "vctk-mini")]
     if not all(table.is_file() for table in tables):
         pytest.skip("the sets libri-eval and vctk-mini are not beside the checkout; real voices are NOT told apart")
-    found = bench.judge(tables, bench.load_encoder("resemblyzer"), seed=0)
+    found = bench.judge(tables, bench.make_encoder("resemblyzer"), seed=0)
     within = found["all, pairs within a list"]
     assert (within["recordings"], within["speakers"], within["same_pairs"]) == (164, 44, 653)
     rate = within["equal_error_rate"]

@@ -173,3 +173,20 @@ def test_every_figure_of_the_row_counts_and_no_clock():
     assert tool.differences(logged, row_of("x", {"WER": "3 %", "CER": "1 %", f"{MEASURED}speed": "0.2"})) == []
     found = tool.differences(logged, row_of("x", {"WER": "3.0 %"}))
     assert found == ["WER: logged 3 %, now 3.0 %", "CER: logged 1 %, now missing"]
+
+
+def warned(commit, head, monkeypatch, capsys):
+    monkeypatch.setattr(tool, "commit_hash", lambda: head)
+    tool.warn_of_commit(ResultRow(date="d", commit=commit, hardware="h", command="x", figures={}))
+    return capsys.readouterr().err
+
+
+def test_either_commit_of_a_row_is_looked_at(monkeypatch, capsys):
+    assert warned("abc", "abcdef", monkeypatch, capsys) == ""
+    for head in ("abcdef", "def123"):
+        told = warned("abc; scored at def", head, monkeypatch, capsys)
+        assert "made at another commit than they were scored at" in told
+        assert f"HEAD is {head}, the row's commit is abc; scored at def" in told
+    assert "uncommitted" in warned("abc+dirty; scored at def", "def123", monkeypatch, capsys)
+    assert "uncommitted" in warned("abc; scored at def+dirty", "abc123", monkeypatch, capsys)
+    assert "HEAD is f00" in warned("abc", "f00", monkeypatch, capsys)

@@ -4,7 +4,8 @@ Before a similarity is believed on a kind of recordings, this shows what it is w
 choice of speakers.
 
     python tools/bench/speaker_verification.py --list DATA/libri-eval/utterances.tsv \
-        --list DATA/vctk-mini/utterances.tsv --output exp/speaker_verification.json
+        --list DATA/vctk-mini/utterances.tsv --output exp/speaker_verification.json \
+        --encoder unispeech:wavlm_large_finetune.pth --allow_pickle true
 
 Each list is judged alone and all of them together, then once more without the pairs that come from two lists, which a
 microphone tells apart. A speaker's name means one person wherever it stands.
@@ -21,26 +22,12 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from resgen_tts.apps.judges import make_encoder
 from resgen_tts.common.errors import DataError, ResGenError
 from resgen_tts.common.run_dir import commit_hash, sha256_file, write_json
 from resgen_tts.evaluation.measures.speaker import SpeakerEncoder
 from resgen_tts.evaluation.measures.verification import all_trials, equal_error, equal_error_interval, scores_of
 from resgen_tts.evaluation.protocols.recordings import Recording, read_recordings
-
-
-def load_encoder(name: str, *, device: str = "cpu", allow_pickle: bool = False) -> SpeakerEncoder:
-    """``resemblyzer``, a file of UniSpeech's verifier, or a folder or hub name of an x-vector model."""
-    if name == "resemblyzer":
-        from resgen_tts.evaluation.judges.resemblyzer_speaker import Resemblyzer
-
-        return Resemblyzer()
-    if Path(name).is_file() or Path(name).suffix in (".pth", ".safetensors"):
-        from resgen_tts.evaluation.judges.unispeech_verifier import UniSpeechVerifier
-
-        return UniSpeechVerifier(Path(name), device=device, allow_pickle=allow_pickle)
-    from resgen_tts.evaluation.judges.wavlm_xvector import XVectorEncoder
-
-    return XVectorEncoder(name, device=device)
 
 
 def read_list(table: Path) -> list[Recording]:
@@ -121,14 +108,16 @@ def main(arguments: list[str]) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", type=Path, action="append", required=True, help="table with id, file, speaker")
-    parser.add_argument("--encoder", default="resemblyzer", help="resemblyzer, a verifier's file, or an x-vector model")
-    parser.add_argument("--allow-pickle", action="store_true", help="read a .pth, as plain tensors only")
+    parser.add_argument("--encoder", default="resemblyzer", help="resemblyzer, xvector:MODEL or unispeech:FILE")
+    parser.add_argument(
+        "--allow_pickle", choices=("true", "false"), default="false", help="read a .pth, as plain tensors only"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     options = parser.parse_args(arguments)
     try:
-        encoder = load_encoder(options.encoder, device=options.device, allow_pickle=options.allow_pickle)
+        encoder = make_encoder(options.encoder, device=options.device, allow_pickle=options.allow_pickle == "true")
         found = judge(options.list, encoder, options.seed)
     except ResGenError as error:
         sys.stderr.write(f"{error}\n")

@@ -21,8 +21,7 @@ from jaxtyping import Float, Int
 
 from resgen_tts.common.errors import DataError
 from resgen_tts.evaluation.judges.ctc_model import CtcModel, Letters
-from resgen_tts.evaluation.judges.pocketsphinx_alignment import spelled_words
-from resgen_tts.evaluation.measures.text_error import letters_only
+from resgen_tts.evaluation.measures.normalizers import letters_only, spelled_words
 from resgen_tts.evaluation.measures.timed import Forced, Span, Timed
 from resgen_tts.evaluation.waves import SCORING_RATE, wave_seconds
 

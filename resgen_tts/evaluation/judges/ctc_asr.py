@@ -19,6 +19,7 @@ class CtcRecognizer:
     """
 
     is_embedded = False
+    libraries = ("transformers", "torch")
 
     def __init__(self, source: Path | str, *, batch_size: int = 8, device: str = "cpu"):
         self.model = CtcModel(source, batch_size=batch_size, device=device)

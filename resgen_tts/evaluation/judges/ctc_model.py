@@ -15,8 +15,7 @@ from jaxtyping import Float
 
 from resgen_tts.common.errors import CheckpointError, ConfigError
 from resgen_tts.evaluation.judges.hub_model import load_hub_model
-from resgen_tts.evaluation.judges.whisper_asr import windows
-from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave, wave_seconds
+from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave, wave_seconds, windows
 
 PUBLISHED = "facebook/hubert-large-ls960-ft on huggingface.co"
 LONGEST_SECONDS = 40.0  # a longer wave is heard in pieces: attention takes memory with the square of the length
@@ -64,7 +63,7 @@ class CtcModel:
         loaded.require_one_of("vocab.json")
         loaded.require_one_of("preprocessor_config.json", "processor_config.json")
         tokenizer, self._extractor = loaded.part("Wav2Vec2CTCTokenizer"), loaded.part("Wav2Vec2FeatureExtractor")
-        self.source, self.weights_sha256 = loaded.source, loaded.weights_sha256
+        self.source, self._about = loaded.source, f"{loaded.kind} {loaded.known_as}, {loaded.digest}"
         self._model, self._config = loaded.model, loaded.model.config
         self.vocabulary: dict[str, int] = dict(tokenizer.get_vocab())
         self.blank: int = tokenizer.pad_token_id
@@ -96,8 +95,8 @@ class CtcModel:
 
     @property
     def short_name(self) -> str:
-        """Name and first digits of the weights' SHA-256."""
-        return f"{Path(self.source).name} {self.weights_sha256[:12]}"
+        """Architecture, hub name or size, and first digits of the SHA-256 of weights and text files."""
+        return self._about
 
     def num_frames(self, num_samples: int) -> int:
         """Frames of a wave; 0 where it is shorter than what the first one hears."""

@@ -38,6 +38,7 @@ class Dnsmos:
     """
 
     is_embedded = True
+    libraries = ("speechmos", "onnxruntime", "librosa")
     figures = (SIGNAL, BACKGROUND, OVERALL, P808)
 
     def __init__(self) -> None:
@@ -53,13 +54,13 @@ class Dnsmos:
     def name(self) -> str:
         return f"DNSMOS P.835 and P.808, speechmos {importlib.metadata.version('speechmos')}"
 
-    def rate(self, path: Path) -> dict[str, float]:
-        """The four scores of a wave.
+    def rate(self, path: Path, start_seconds: float = 0.0) -> dict[str, float]:
+        """The four scores of a wave from a time on.
 
         Raises:
             AudioError: the wave cannot be read; AUDIO_TOO_SHORT, less than 0.5 s; AUDIO_SILENT.
         """
-        wave = read_rated(Path(path))
+        wave = read_rated(Path(path), start_seconds=start_seconds)
         found = self._model(wave, SCORING_RATE, is_personalized_MOS=False)
         return {name: float(found[key]) for name, key in _KEYS.items()}
 

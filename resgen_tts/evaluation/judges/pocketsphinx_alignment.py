@@ -21,8 +21,8 @@ from jaxtyping import Float
 
 from resgen_tts.common.errors import ConfigError, DataError, require
 from resgen_tts.evaluation.judges.pocketsphinx_asr import bundled_pronunciations
+from resgen_tts.evaluation.measures.normalizers import letters_only, spelled_words
 from resgen_tts.evaluation.measures.phone_names import from_arpabet
-from resgen_tts.evaluation.measures.text_error import letters_only
 from resgen_tts.evaluation.measures.timed import Forced, Span, Timed
 from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave
 
@@ -32,15 +32,9 @@ PADDING_SECONDS = 0.2  # silence on each side, as in recognition
 FRAME_SECONDS = 0.01
 _VARIANT = re.compile(r"\(\d+\)$")  # read(2)
 _POCKETSPHINX_PHONE = {"ax": "ah"}  # its dictionary has no reduced vowel
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 Pronounce = Callable[[Sequence[str]], Sequence[Sequence[str]]]  # words -> bare ARPAbet phones of each
-
-
-def spelled_words(text: str) -> list[str]:
-    """Words as the CMU dictionary spells them: lower case, apostrophes inside words kept."""
-    return _WORD.findall(text.lower().replace("’", "'"))
 
 
 class PocketSphinxAligner:

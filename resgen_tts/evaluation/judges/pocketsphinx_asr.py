@@ -128,6 +128,7 @@ class PocketSphinx:
     """
 
     is_embedded = True
+    libraries = ("pocketsphinx",)
 
     def __init__(self, language_model: Path | None = None, *, workers: int = 1):
         if workers < 1:

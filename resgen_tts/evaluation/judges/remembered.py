@@ -1,21 +1,24 @@
 """Judges that remember, in memory or on disk: files of equal bytes are listened to once, and a run that was killed
 goes on where it stopped.
 
-On disk a judge has one file a writer, ``<judge's name, made plain>-<8 hex of its SHA-256>.<writer>.jsonl``: a first
-line with the whole name, then a line for each wave, appended as soon as it is known. Runs side by side take different
-writers and one folder; who starts next reads all of their files.
+On disk a judge has one file a writer, ``<judge's name, made plain>-<8 hex of its SHA-256>-<8 hex of the
+versions>.<writer>.jsonl``: a first line with the whole name and the versions that it listened with, then a line for
+each wave, appended as soon as it is known. Runs side by side take different writers and one folder; who starts next
+reads all of their files that were written with its own versions.
 """
 
 import base64
 import fcntl
+import functools
 import hashlib
+import importlib.metadata
 import json
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float
@@ -25,16 +28,37 @@ from resgen_tts.common.run_dir import sha256_file
 from resgen_tts.evaluation.measures.naturalness import Rater
 from resgen_tts.evaluation.measures.speaker import SpeakerEncoder
 from resgen_tts.evaluation.measures.text_error import Recognizer
-from resgen_tts.evaluation.waves import wave_seconds
+from resgen_tts.evaluation.waves import LISTENING_VERSION, wave_seconds
 
 CHUNK_WAVES = 32  # that a recogniser is given at once, for each of its workers: what a kill can cost
 _WRITER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+READING = ("soundfile", "soxr")  # libraries that every judge hears through; its own are its `libraries`
+
 Key = tuple[str, float]  # SHA-256 of the file, and the time from which it was listened to
+Versions: TypeAlias = Mapping[str, str | int]  # "listening" and each library -> version
+
+
+def versions_of(judge: Any) -> dict[str, str | int]:
+    """What may change a judge's answers without changing its name: how waves are read here, and the libraries that
+    read them and listen, from the judge's ``libraries`` where it names any."""
+    names = sorted({*READING, *getattr(judge, "libraries", ())})
+    return {"listening": LISTENING_VERSION} | {name: _version(name) for name in names}
+
+
+@functools.cache
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return "not known"
 
 
 class Memory:
     """What judges said of waves, by the judge's name and the bytes of the file.
+
+    A file on disk that was written with other versions (see `versions_of`) is not read, which is said on stderr, and
+    stays as it is; a new one is begun beside it.
 
     Args:
         folder: where it is kept from one run to the next; None: for this run alone.
@@ -47,38 +71,51 @@ class Memory:
         if not _WRITER.fullmatch(writer):
             raise ConfigError(f"a memory's writer {writer!r} cannot name a file; it must match {_WRITER.pattern}.")
         self.folder, self.writer = None if folder is None else Path(folder), writer
-        self._shelves: dict[tuple[str, str], dict[Key, Any]] = {}
+        self._shelves: dict[tuple[str, str, str], dict[Key, Any]] = {}
+        self._told: set[Path] = set()
 
-    def shelf(self, judge: str, kind: str) -> dict[Key, Any]:
+    def shelf(self, judge: str, kind: str, versions: Versions) -> dict[Key, Any]:
         """What is known of one judge: values as they stand on disk, read when first asked for.
 
         Args:
             judge: its name.
             kind: "words", "print" or "ratings".
+            versions: what it listens with, `versions_of` it.
         Raises:
             DataError: MEMORY_INVALID, a line is torn or no entry of that judge; file and line are named.
         """
-        if (judge, kind) not in self._shelves:
+        place = (judge, kind, _digest(versions))
+        if place not in self._shelves:
             found: dict[Key, Any] = {}
-            for path in self._files(judge):
-                for key, value in _read(path, judge, kind):
+            for path in self._files(judge, versions):
+                for key, value in _read(path, judge, versions, kind):
                     found.setdefault(key, value)
-            self._shelves[judge, kind] = found
-        return self._shelves[judge, kind]
+            self._shelves[place] = found
+        return self._shelves[place]
 
-    def keep(self, judge: str, kind: str, values: Mapping[Key, Any]) -> None:
+    def keep(self, judge: str, kind: str, versions: Versions, values: Mapping[Key, Any]) -> None:
         """Add values; where there is a folder, they have left this process when this returns."""
-        self.shelf(judge, kind).update(values)
+        self.shelf(judge, kind, versions).update(values)
         if self.folder is None or not values:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         rows = [{"sha256": digest, "start_seconds": start, kind: value} for (digest, start), value in values.items()]
-        _append(self.folder / f"{_stem(judge)}.{self.writer}.jsonl", judge, rows)
+        path = self.folder / f"{_stem(judge)}-{_digest(versions)}.{self.writer}.jsonl"
+        _append(path, {"judge": judge, **versions}, rows)
 
-    def _files(self, judge: str) -> list[Path]:
+    def _files(self, judge: str, versions: Versions) -> list[Path]:
+        """Those of a judge and its versions; of others of that judge it is said, once, that they are not read."""
         if self.folder is None or not self.folder.is_dir():
             return []
-        return sorted(path for path in self.folder.iterdir() if re.fullmatch(_pattern(judge), path.name))
+        found, name = [], re.compile(rf"{re.escape(_stem(judge))}(?:-([0-9a-f]{{8}}))?\.{_WRITER.pattern}\.jsonl")
+        for path in sorted(self.folder.iterdir()):
+            match = name.fullmatch(path.name)
+            if match and match[1] == _digest(versions):
+                found.append(path)
+            elif match and path not in self._told:
+                self._told.add(path)
+                sys.stderr.write(f"{path} is not read, and a new file is begun: {_difference(path, versions)}.\n")
+        return found
 
 
 class RememberingRecognizer:
@@ -94,7 +131,8 @@ class RememberingRecognizer:
     def __init__(self, judge: Recognizer, memory: Memory | None = None):
         self.judge, self.memory = judge, memory or Memory()
         self.name, self.is_embedded = judge.name, judge.is_embedded
-        self._heard: dict[Key, str] = self.memory.shelf(self.name, "words")
+        self._versions = versions_of(judge)
+        self._heard: dict[Key, str] = self.memory.shelf(self.name, "words", self._versions)
 
     def transcribe(self, paths: Sequence[Path]) -> list[str]:
         """As `Recognizer.transcribe`."""
@@ -108,7 +146,7 @@ class RememberingRecognizer:
         for start in range(0, len(waiting), max(1, size)):
             chunk = dict(waiting[start : start + size])
             heard = self.judge.transcribe(list(chunk.values()))
-            self.memory.keep(self.name, "words", dict(zip(chunk, heard, strict=True)))
+            self.memory.keep(self.name, "words", self._versions, dict(zip(chunk, heard, strict=True)))
         return [self._heard[keys[Path(path)]] for path in paths]
 
 
@@ -118,14 +156,15 @@ class RememberingEncoder:
     def __init__(self, judge: SpeakerEncoder, memory: Memory | None = None):
         self.judge, self.memory = judge, memory or Memory()
         self.name, self.is_embedded = judge.name, judge.is_embedded
-        self._prints: dict[Key, dict[str, str]] = self.memory.shelf(self.name, "print")
+        self._versions = versions_of(judge)
+        self._prints: dict[Key, dict[str, str]] = self.memory.shelf(self.name, "print", self._versions)
 
     def embed(self, path: Path, start_seconds: float = 0.0) -> Float[np.ndarray, "E"]:
         """As `SpeakerEncoder.embed`; remembered prints are the made ones bit for bit."""
         key = _key(Path(path), start_seconds)
         if key not in self._prints:
             made = self.judge.embed(Path(path), start_seconds)
-            self.memory.keep(self.name, "print", {key: _packed(made)})
+            self.memory.keep(self.name, "print", self._versions, {key: _packed(made)})
         return _unpacked(self._prints[key])
 
 
@@ -138,17 +177,19 @@ class RememberingRater:
     def __init__(self, judge: Rater, memory: Memory | None = None):
         self.judge, self.memory = judge, memory or Memory()
         self.name, self.is_embedded, self.figures = judge.name, judge.is_embedded, judge.figures
-        self._ratings: dict[Key, dict[str, Any]] = self.memory.shelf(self.name, "ratings")
+        self._versions = versions_of(judge)
+        self._ratings: dict[Key, dict[str, Any]] = self.memory.shelf(self.name, "ratings", self._versions)
 
-    def rate(self, path: Path) -> dict[str, float]:
+    def rate(self, path: Path, start_seconds: float = 0.0) -> dict[str, float]:
         """As `Rater.rate`."""
-        key = _key(Path(path))
+        key = _key(Path(path), start_seconds)
         if key not in self._ratings:
             try:
-                found = {"figures": {name: float(value) for name, value in self.judge.rate(Path(path)).items()}}
+                rated = self.judge.rate(Path(path), start_seconds)
+                found = {"figures": {name: float(value) for name, value in rated.items()}}
             except AudioError as error:
                 found = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-            self.memory.keep(self.name, "ratings", {key: found})
+            self.memory.keep(self.name, "ratings", self._versions, {key: found})
         known = self._ratings[key]
         if "error" in known:
             told = known["error"]
@@ -207,11 +248,25 @@ def _stem(judge: str) -> str:
     return f"{plain}-{hashlib.sha256(judge.encode()).hexdigest()[:8]}"
 
 
-def _pattern(judge: str) -> str:
-    return rf"{re.escape(_stem(judge))}\.{_WRITER.pattern}\.jsonl"
+def _digest(versions: Versions) -> str:
+    return hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _append(path: Path, judge: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def _difference(path: Path, versions: Versions) -> str:
+    """What a file was written with, where that is not what is listened with now."""
+    with open(path, "rb") as file:
+        head = file.readline()
+    try:
+        written = json.loads(head)
+        changed = [name for name in versions if written.get(name) != versions[name]]
+        other = [f"{name} {written.get(name, 'not told')}, now {versions[name]}" for name in changed]
+        other += [f"{name}, now without" for name in written if name not in {*versions, "judge"}]
+    except (ValueError, AttributeError):
+        return "its first line does not say what it was written with"
+    return f"it was written with other versions ({'; '.join(other)})"
+
+
+def _append(path: Path, head: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Add lines under a lock, which keeps another process of the same writer out meanwhile."""
     with open(path, "a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -221,11 +276,11 @@ def _append(path: Path, judge: str, rows: Sequence[Mapping[str, Any]]) -> None:
             file.seek(0)
             size = _whole_size(file.read())
             file.truncate(size)
-        lines = [*([] if size else [{"judge": judge}]), *rows]
+        lines = [*([] if size else [head]), *rows]
         file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
 
 
-def _read(path: Path, judge: str, kind: str) -> Iterator[tuple[Key, Any]]:
+def _read(path: Path, judge: str, versions: Versions, kind: str) -> Iterator[tuple[Key, Any]]:
     data = path.read_bytes()
     whole = _whole_size(data)
     if whole < len(data):
@@ -236,6 +291,8 @@ def _read(path: Path, judge: str, kind: str) -> Iterator[tuple[Key, Any]]:
             if number == 1:
                 if row["judge"] != judge:
                     raise ValueError(f"the file is of {row['judge']!r}, not of {judge!r}")
+                if row != {"judge": judge, **versions}:
+                    raise ValueError("its versions are not those that its name stands for")
                 continue
             key = row["sha256"], float(row["start_seconds"])
             if kind in row:

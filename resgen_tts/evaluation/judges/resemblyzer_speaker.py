@@ -27,6 +27,7 @@ class Resemblyzer:
     """
 
     is_embedded = True
+    libraries = ("resemblyzer", "librosa", "webrtcvad", "torch")
 
     def __init__(self) -> None:
         with warnings.catch_warnings():

@@ -7,7 +7,6 @@ A WavLM whose layers are mixed by learned weights, and an ECAPA-TDNN head. The p
 does not say (sizes, which kind of WavLM) is seen in the shapes of its tensors.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resgen_tts.common.errors import CheckpointError, require
-from resgen_tts.common.run_dir import sha256_file
-from resgen_tts.common.weight_files import read_weights
+from resgen_tts.common.weight_files import read_weights, tensors_sha256
 from resgen_tts.common.wheel_hooks import install
+from resgen_tts.evaluation.judges import wav2vec_layout as layout
 from resgen_tts.evaluation.judges.ecapa_tdnn import EcapaConfig, EcapaTdnn
 from resgen_tts.evaluation.judges.hub_model import check_device
 from resgen_tts.evaluation.waves import is_silent, read_wave
@@ -35,29 +34,11 @@ PUBLISHED_SHA256 = "51f07e3b94d9e0262a6a675ef5a087be3dd09e8c62e9d886827f44f82fe7
 TRAINING_ONLY = "loss_calculator."  # the classifier of the training's speakers, which no voice print needs
 
 # What every WavLM has and no tensor's shape tells.
-KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 FARTHEST_BUCKET = 800  # frames
 SHORTEST_SAMPLES = 720  # two frames; with fewer there is no deviation over time
 
 _ENCODER, _MIX = "feature_extract.model.", "feature_weight"
-# (names in transformers, names in the original WavLM)
-_ENCODER_NAMES = (
-    (r"^masked_spec_embed$", "mask_emb"),
-    (r"^feature_extractor\.conv_layers\.(\d+)\.conv\.", r"feature_extractor.conv_layers.\1.0."),
-    (r"^feature_projection\.layer_norm\.", "layer_norm."),
-    (r"^feature_projection\.projection\.", "post_extract_proj."),
-    (r"^encoder\.pos_conv_embed\.conv\.", "encoder.pos_conv.0."),
-    (r"\.parametrizations\.weight\.original0$", ".weight_g"),
-    (r"\.parametrizations\.weight\.original1$", ".weight_v"),
-    (r"(\.layers\.\d+)\.layer_norm\.", r"\1.self_attn_layer_norm."),
-    (r"\.attention\.gru_rel_pos_linear\.", ".self_attn.grep_linear."),
-    (r"\.attention\.gru_rel_pos_const$", ".self_attn.grep_a"),
-    (r"\.attention\.rel_attn_embed\.", ".self_attn.relative_attention_bias."),
-    (r"\.attention\.(\w)", r".self_attn.\1"),
-    (r"\.feed_forward\.intermediate_dense\.", ".fc1."),
-    (r"\.feed_forward\.output_dense\.", ".fc2."),
-)
-_CONV_NORM = r"^feature_extractor\.conv_layers\.(\d+)\.layer_norm\."
+_KIND = "verifier of UniSpeech"
 # (names in `EcapaTdnn`, published names)
 _HEAD_NAMES = (
     (r"^entry\.", "layer1."),
@@ -97,14 +78,20 @@ class UniSpeechVerifier:
     """
 
     is_embedded = False
+    libraries = ("transformers", "torch")
 
     def __init__(self, weights: Path, *, device: str = "cpu", allow_pickle: bool = False):
         self._device = check_device(device)
-        self._network = load_verifier(weights, allow_pickle=allow_pickle).to(self._device)
-        self._digest = sha256_file(weights)
+        network = load_verifier(weights, allow_pickle=allow_pickle)
+        names = published_names(network)
+        self._digest = tensors_sha256({names[name]: value for name, value in network.state_dict().items()})
+        self._network = network.to(self._device)
 
     @property
     def name(self) -> str:
+        """Model, its size, and first digits of the SHA-256 over its tensors: a ``.pth`` and the ``.safetensors`` of the
+        same numbers have one name. It does not tell whether they are the published ones: of that file the digest of
+        its bytes alone is known, which ``tools/convert_verifier.py`` compares."""
         config = self._network.encoder.config
         shape = (config.num_hidden_layers, config.hidden_size)
         size = {(24, 1024): "large", (12, 768): "base"}.get(shape, "{}x{}".format(*shape))
@@ -158,7 +145,8 @@ def load_verifier(weights: Path, *, allow_pickle: bool = False) -> VerifierNetwo
     with torch.device("meta"):  # no time is spent on random numbers that are replaced at once
         network = VerifierNetwork(*configs)
     ours = published_names(network)
-    _refuse_others({ours[name]: value.shape for name, value in network.state_dict().items()}, published)
+    expected = {ours[name]: value.shape for name, value in network.state_dict().items()}
+    layout.refuse_others(expected, published, what=_KIND, hint=PUBLISHED)
     tensors = {name: published[theirs] for name, theirs in ours.items()}
     tensors = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
     network.load_state_dict(tensors, assign=True)
@@ -173,32 +161,27 @@ def infer_configs(published: Mapping[str, Tensor]) -> tuple[Any, EcapaConfig]:
     """
 
     def shape(name: str, axes: int) -> tuple[int, ...]:
-        if name not in published:
-            raise CheckpointError(f"the file lacks {name}; it is no verifier of UniSpeech.", hint=PUBLISHED)
-        if published[name].ndim != axes or 0 in published[name].shape:
-            raise CheckpointError(f"{name} has the shape {_sizes(published[name].shape)}.", hint=PUBLISHED)
-        return tuple(published[name].shape)
+        return layout.shape_of(published, name, axes, what=_KIND, hint=PUBLISHED)
 
     def part(name: str, axes: int) -> tuple[int, ...]:
         return shape(_ENCODER + name, axes)
 
-    convolutions = [part(f"feature_extractor.conv_layers.{layer}.0.weight", 3) for layer in range(len(KERNELS))]
+    convolutions = [part(f"feature_extractor.conv_layers.{layer}.0.weight", 3) for layer in range(len(layout.KERNELS))]
     buckets, heads = part("encoder.layers.0.self_attn.relative_attention_bias.weight", 2)
     width, in_group, positions = part("encoder.pos_conv.0.weight_v", 3)
     if width % heads or width % in_group:
         raise CheckpointError(f"a WavLM of width {width} cannot have {heads} heads and groups of {in_group} channels.")
-    numbers = (re.match(re.escape(_ENCODER) + r"encoder\.layers\.(\d+)\.", name) for name in published)
     # A norm in every convolution and norms before the attention come together: the large kind; the base kind has one
     # norm in its first convolution, and norms behind.
     is_large_kind = _ENCODER + "feature_extractor.conv_layers.0.2.1.weight" in published
     encoder = require("transformers", extra="hf").WavLMConfig(
         hidden_size=width,
-        num_hidden_layers=1 + max(int(number[1]) for number in numbers if number),
+        num_hidden_layers=layout.num_layers(published, _ENCODER),
         num_attention_heads=heads,
         intermediate_size=part("encoder.layers.0.fc1.weight", 2)[0],
         conv_dim=tuple(size[0] for size in convolutions),
-        conv_kernel=KERNELS,
-        conv_stride=STRIDES,
+        conv_kernel=layout.KERNELS,
+        conv_stride=layout.STRIDES,
         conv_bias=_ENCODER + "feature_extractor.conv_layers.0.0.bias" in published,
         feat_extract_norm="layer" if is_large_kind else "group",
         do_stable_layer_norm=is_large_kind,
@@ -222,36 +205,10 @@ def infer_configs(published: Mapping[str, Tensor]) -> tuple[Any, EcapaConfig]:
 
 def published_names(network: VerifierNetwork) -> dict[str, str]:
     """Name of every tensor of the network -> its published name."""
-    norm = r"feature_extractor.conv_layers.\1.2."
-    norm += "1." if network.encoder.config.feat_extract_norm == "layer" else ""
-    tables = {"encoder": (_ENCODER, (*_ENCODER_NAMES, (_CONV_NORM, norm))), "head": ("", _HEAD_NAMES)}
-    names = {"mix": _MIX}
-    for kind, (prefix, table) in tables.items():
-        for ours in getattr(network, kind).state_dict():
-            theirs = ours
-            for pattern, replacement in table:
-                theirs = re.sub(pattern, replacement, theirs)
-            names[f"{kind}.{ours}"] = prefix + theirs
-    assert len(set(names.values())) == len(names)
-    return names
-
-
-def _refuse_others(expected: Mapping[str, torch.Size], published: Mapping[str, Tensor]) -> None:
-    """Refuse all that is not exactly the expected set of tensors."""
-    lacking = [name for name in expected if name not in published]
-    unknown = [name for name in published if name not in expected]
-    bent = [
-        f"{name} ({_sizes(published[name].shape)}, not {_sizes(size)})"
-        for name, size in expected.items()
-        if name in published and published[name].shape != size
-    ]
-    kinds = {"are missing": lacking, "are unknown": unknown, "have another shape": bent}
-    wrong = [f"{len(names)} {kind}: {', '.join(names[:4])}" for kind, names in kinds.items() if names]
-    if wrong:
-        raise CheckpointError(
-            f"the tensors are not those of a verifier of UniSpeech; {'; '.join(wrong)}.", hint=PUBLISHED
-        )
-
-
-def _sizes(shape: torch.Size) -> str:
-    return "x".join(map(str, shape)) or "no axis"
+    kinds = {
+        "encoder": layout.published_names(
+            network.encoder, layout.encoder_names(network.encoder.config.feat_extract_norm), _ENCODER
+        ),
+        "head": layout.published_names(network.head, _HEAD_NAMES),
+    }
+    return {"mix": _MIX} | {f"{kind}.{ours}": name for kind, own in kinds.items() for ours, name in own.items()}

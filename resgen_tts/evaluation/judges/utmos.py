@@ -7,7 +7,6 @@ A wav2vec 2.0 of the base kind, with the embeddings of one corpus and one listen
 both directions and two layers; the published file is read as it is, under the names of fairseq's wav2vec 2.0.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from resgen_tts.common.errors import AudioError, CheckpointError, require
-from resgen_tts.common.run_dir import sha256_file
-from resgen_tts.common.weight_files import read_weights
+from resgen_tts.common.weight_files import read_weights, tensors_sha256
 from resgen_tts.common.wheel_hooks import install
 from resgen_tts.evaluation.judges.hub_model import check_device
+from resgen_tts.evaluation.judges.wav2vec_layout import (
+    KERNELS,
+    STRIDES,
+    encoder_names,
+    num_layers,
+    published_names,
+    refuse_others,
+    shape_of,
+)
 from resgen_tts.evaluation.measures.naturalness import read_rated
 from resgen_tts.evaluation.waves import SCORING_RATE
 
@@ -30,27 +37,12 @@ PUBLISHED = (
 )
 LONGEST_SECONDS = 120.0  # about 1 GB of activations; it learned from sentences
 
-# What no tensor's shape tells, of every wav2vec 2.0 of the base kind.
-KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 HEAD_WIDTH = 64  # channels of one head of attention
 
 _SSL, _LSTM, _HEAD = "wav2vec2.", "blstm.", "projection."
 _DOMAIN, _JUDGE = "domain_emb", "judge_emb"  # of one corpus and of one listener, [1, E] each
 _TRAINING_ONLY = {_SSL + "mask_emb"}  # in the published file, and never read
-# (names in transformers, published names)
-_NAMES = (
-    (r"^feature_extractor\.conv_layers\.(\d+)\.conv\.", r"feature_extractor.conv_layers.\1.0."),
-    (r"^feature_extractor\.conv_layers\.(\d+)\.layer_norm\.", r"feature_extractor.conv_layers.\1.2."),
-    (r"^feature_projection\.layer_norm\.", "layer_norm."),
-    (r"^feature_projection\.projection\.", "post_extract_proj."),
-    (r"^encoder\.pos_conv_embed\.conv\.", "encoder.pos_conv.0."),
-    (r"\.parametrizations\.weight\.original0$", ".weight_g"),
-    (r"\.parametrizations\.weight\.original1$", ".weight_v"),
-    (r"(\.layers\.\d+)\.layer_norm\.", r"\1.self_attn_layer_norm."),
-    (r"\.attention\.", ".self_attn."),
-    (r"\.feed_forward\.intermediate_dense\.", ".fc1."),
-    (r"\.feed_forward\.output_dense\.", ".fc2."),
-)
+_KIND = "UTMOS22 strong learner"
 
 
 class Utmos:
@@ -79,6 +71,7 @@ class Utmos:
     """
 
     is_embedded = False
+    libraries = ("transformers", "torch")
     figures = (UTMOS,)
 
     def __init__(self, weights: Path, device: str = "cpu", allow_pickle: bool = False):
@@ -87,15 +80,18 @@ class Utmos:
             tensors = read_weights(Path(weights), allow_pickle=allow_pickle)
         except CheckpointError as error:
             raise CheckpointError(error.message, code=error.code, hint=f"{error.hint} {PUBLISHED}".strip()) from error
-        self._network = _Network({name: value.float() for name, value in tensors.items()}, self._device)
-        self._digest = sha256_file(Path(weights))
+        tensors = {name: value.float() for name, value in tensors.items() if name not in _TRAINING_ONLY}
+        self._network = _Network(tensors, self._device)
+        self._digest = tensors_sha256(tensors)
 
     @property
     def name(self) -> str:
+        """Model, and first digits of the SHA-256 over its tensors: a ``.pt`` and the ``.safetensors`` of the same
+        numbers have one name. That it is the published file is not told, since that file's digest is not known here."""
         return f"UTMOS22 strong, {self._digest[:12]}"
 
-    def rate(self, path: Path) -> dict[str, float]:
-        """The score of a wave.
+    def rate(self, path: Path, start_seconds: float = 0.0) -> dict[str, float]:
+        """The score of a wave from a time on.
 
         Raises:
             AudioError: the wave cannot be read; AUDIO_TOO_SHORT, less than 0.5 s; AUDIO_TOO_LONG, more than 120 s;
@@ -103,7 +99,7 @@ class Utmos:
         """
         import torch
 
-        wave = read_rated(Path(path))
+        wave = read_rated(Path(path), start_seconds=start_seconds)
         if len(wave) > LONGEST_SECONDS * SCORING_RATE:
             raise AudioError(
                 f"{path} is {len(wave) / SCORING_RATE:.0f} s; UTMOS is for at most {LONGEST_SECONDS:.0f} s.",
@@ -130,11 +126,12 @@ class _Network:
             self.lstm = nn.LSTM(config.hidden_size + embedded, hidden, batch_first=True, bidirectional=True)
             self.head = nn.Sequential(nn.Linear(2 * hidden, inner), nn.ReLU(), nn.Linear(inner, 1))
         parts = {_SSL: self.ssl, _LSTM: self.lstm, _HEAD: self.head}
-        names = {prefix: _published_names(part, prefix) for prefix, part in parts.items()}
+        renames = {_SSL: encoder_names(config.feat_extract_norm)}
+        names = {prefix: published_names(part, renames.get(prefix, ()), prefix) for prefix, part in parts.items()}
         expected = {_DOMAIN: (1, published[_DOMAIN].shape[1]), _JUDGE: (1, published[_JUDGE].shape[1])}
         for prefix, part in parts.items():
             expected |= {names[prefix][ours]: tuple(value.shape) for ours, value in part.state_dict().items()}
-        _refuse_others(expected, published)
+        refuse_others(expected, published, what=_KIND, hint=PUBLISHED)
         for prefix, part in parts.items():
             part.load_state_dict({ours: published[theirs] for ours, theirs in names[prefix].items()}, assign=True)
             part.eval().requires_grad_(False).to(device)
@@ -166,10 +163,9 @@ def infer_config(published: Mapping[str, Tensor]) -> Any:
             f"a wav2vec 2.0 of width {width} cannot have heads of {HEAD_WIDTH} and groups of {in_group} channels.",
             hint=PUBLISHED,
         )
-    numbers = (re.match(re.escape(_SSL) + r"encoder\.layers\.(\d+)\.", name) for name in published)
     return require("transformers", extra="hf").Wav2Vec2Config(
         hidden_size=width,
-        num_hidden_layers=1 + max((int(number[1]) for number in numbers if number), default=0),
+        num_hidden_layers=num_layers(published, _SSL),
         num_attention_heads=width // HEAD_WIDTH,
         intermediate_size=part("encoder.layers.0.fc1.weight", 2)[0],
         conv_dim=tuple(part(f"feature_extractor.conv_layers.{layer}.0.weight", 3)[0] for layer in range(len(KERNELS))),
@@ -185,42 +181,5 @@ def infer_config(published: Mapping[str, Tensor]) -> Any:
     )
 
 
-def _published_names(part: Any, prefix: str) -> dict[str, str]:
-    """Name of every tensor of a part -> its published name."""
-    names = {}
-    for ours in part.state_dict():
-        theirs = ours
-        for pattern, replacement in _NAMES if prefix == _SSL else ():
-            theirs = re.sub(pattern, replacement, theirs)
-        names[ours] = prefix + theirs
-    assert len(set(names.values())) == len(names)
-    return names
-
-
 def _shape(published: Mapping[str, Tensor], name: str, axes: int) -> tuple[int, ...]:
-    if name not in published:
-        raise CheckpointError(f"the file lacks {name}; it is no UTMOS22 strong learner.", hint=PUBLISHED)
-    if published[name].ndim != axes or 0 in published[name].shape:
-        raise CheckpointError(f"{name} has the shape {_sizes(published[name].shape)}.", hint=PUBLISHED)
-    return tuple(published[name].shape)
-
-
-def _refuse_others(expected: Mapping[str, tuple[int, ...]], published: Mapping[str, Tensor]) -> None:
-    """Refuse all that is not exactly the expected set of tensors."""
-    lacking = [name for name in expected if name not in published]
-    unknown = [name for name in published if name not in expected and name not in _TRAINING_ONLY]
-    bent = [
-        f"{name} ({_sizes(published[name].shape)}, not {_sizes(size)})"
-        for name, size in expected.items()
-        if name in published and tuple(published[name].shape) != size
-    ]
-    kinds = {"are missing": lacking, "are unknown": unknown, "have another shape": bent}
-    wrong = [f"{len(names)} {kind}: {', '.join(names[:4])}" for kind, names in kinds.items() if names]
-    if wrong:
-        raise CheckpointError(
-            f"the tensors are not those of UTMOS22's strong learner; {'; '.join(wrong)}.", hint=PUBLISHED
-        )
-
-
-def _sizes(shape: Any) -> str:
-    return "x".join(map(str, shape)) or "no axis"
+    return shape_of(published, name, axes, what=_KIND, hint=PUBLISHED)

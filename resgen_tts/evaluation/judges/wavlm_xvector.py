@@ -15,7 +15,7 @@ from resgen_tts.common.errors import CheckpointError
 from resgen_tts.evaluation.judges.hub_model import load_hub_model
 from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave
 
-MODEL_TYPES = {"wavlm": "WavLM", "wav2vec2": "Wav2Vec2", "unispeech-sat": "UniSpeechSat"}
+MODEL_TYPES = ("wavlm", "wav2vec2", "unispeech-sat")
 PUBLISHED = "microsoft/wavlm-base-plus-sv or microsoft/wavlm-base-sv on the Hugging Face hub"
 
 
@@ -38,12 +38,13 @@ class XVectorEncoder:
     """
 
     is_embedded = False
+    libraries = ("transformers", "torch")
 
     def __init__(self, source: Path | str, *, device: str = "cpu"):
         self._hub = load_hub_model(
             source,
             model_class="AutoModelForAudioXVector",
-            model_types=tuple(MODEL_TYPES),
+            model_types=MODEL_TYPES,
             device=device,
             what="an x-vector model",
             published=PUBLISHED,
@@ -57,9 +58,7 @@ class XVectorEncoder:
 
     @property
     def name(self) -> str:
-        kind = MODEL_TYPES[self._hub.model.config.model_type]
-        source = Path(self._hub.source).name if self._hub.is_local else self._hub.source
-        return f"{kind} x-vector {source}, {self._hub.weights_sha256[:12]}"
+        return f"{self._hub.kind} x-vector {self._hub.known_as}, {self._hub.digest}"
 
     @property
     def shortest_samples(self) -> int:

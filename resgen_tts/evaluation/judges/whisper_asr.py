@@ -4,19 +4,17 @@ recognizer = Whisper("path/to/whisper-large-v3", device="cuda")
 recognizer.transcribe([Path("a.wav")])
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from resgen_tts.common.errors import ConfigError, require
 from resgen_tts.evaluation.judges.hub_model import load_hub_model
-from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave
+from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave, windows
 
 WINDOW_SECONDS = 30.0  # what the network hears at once
 PUBLISHED = "openai/whisper-large-v3 on huggingface.co"
-SEARCHED_SECONDS = 5.0  # a longer wave is cut at the quietest moment of a window's last so many seconds
 
 
 class Whisper:
@@ -38,6 +36,7 @@ class Whisper:
     """
 
     is_embedded = False
+    libraries = ("transformers", "tokenizers", "torch")
 
     def __init__(self, name_or_path: Path | str, *, batch_size: int = 8, language: str = "en", device: str = "cpu"):
         if batch_size < 1:
@@ -59,12 +58,12 @@ class Whisper:
         else:
             self._extractor = loaded.part("WhisperFeatureExtractor")
         self._model.generation_config.max_length = self._model.config.max_target_positions // 2  # as Whisper's own
-        self._digest = loaded.weights_sha256
+        self._about = f"{loaded.kind} {loaded.known_as}, {loaded.digest}"
 
     @property
     def name(self) -> str:
         spoken = f", {self.language}" if self._is_multilingual else ""
-        return f"Whisper {Path(self.source).name} {self._digest[:12]}, greedy{spoken}"
+        return f"{self._about}, greedy{spoken}"
 
     @property
     def _is_multilingual(self) -> bool:
@@ -83,7 +82,7 @@ class Whisper:
         for index, path in enumerate(tqdm(paths, desc="recognise", unit="wave", disable=None)):
             wave = read_wave(Path(path))
             if not is_silent(wave):
-                waiting.extend((index, window) for window in windows(wave))
+                waiting.extend((index, window) for window in windows(wave, WINDOW_SECONDS))
             while len(waiting) >= self.batch_size:
                 self._hear(waiting[: self.batch_size], heard)
                 del waiting[: self.batch_size]
@@ -103,16 +102,3 @@ class Whisper:
         words = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
         for (index, _), text in zip(batch, words, strict=True):
             heard[index].append(" ".join(text.split()))
-
-
-def windows(wave: Float[np.ndarray, "N"], longest_seconds: float = WINDOW_SECONDS) -> Iterator[Float[np.ndarray, "K"]]:
-    """A wave in pieces of at most so many seconds, each cut at the quietest 0.2 s of its last 5 s; they join to the
-    wave."""
-    size, searched, quiet = (round(s * SCORING_RATE) for s in (longest_seconds, SEARCHED_SECONDS, 0.2))
-    while len(wave) > size:
-        energy = np.square(wave[size - searched : size], dtype=np.float64)
-        smooth = np.convolve(energy.reshape(-1, quiet // 20).sum(1), np.ones(20), mode="valid")
-        end = size - searched + int(smooth.argmin()) * (quiet // 20) + quiet // 2
-        yield wave[:end]
-        wave = wave[end:]
-    yield wave

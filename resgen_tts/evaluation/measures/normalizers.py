@@ -14,6 +14,7 @@ from types import MappingProxyType
 from resgen_tts.common.errors import require
 
 _APOSTROPHE_IN_WORD = re.compile(r"(?<=[^\W\d_])[’ʼ＇](?=[^\W\d_])")
+_SPELLED_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ def letters_only(text: str) -> str:
     folded = "".join(letter for letter in folded if not unicodedata.combining(letter))
     folded = re.sub(r"['’ʼ`]", "", folded)
     return " ".join(re.findall(r"[^\W_]+", folded))
+
+
+def spelled_words(text: str) -> list[str]:
+    """Words as dictionaries of pronunciations spell them: lower case, apostrophes inside words kept."""
+    return _SPELLED_WORD.findall(text.lower().replace("’", "'"))
 
 
 def whisper_english(text: str) -> str:

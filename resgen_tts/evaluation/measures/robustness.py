@@ -40,7 +40,7 @@ class Robustness:
 class RobustnessRates:
     """Shares of items with a leak, a skip or a repeat, and words heard over words of the texts."""
 
-    leak: Interval
+    leak: Interval | None  # None of continuations: the prompt's words are a part of the text
     skip: Interval
     repeat: Interval
     word_ratio: Interval
@@ -64,12 +64,25 @@ def robustness(error: TextError, prompt_text: str, normalizer: Normalizer = NORM
     )
 
 
-def robustness_rates(items: Sequence[Robustness], *, seed: int, groups: Sequence[str] | None = None) -> RobustnessRates:
-    """Rates over items with 95 % intervals; ``seed`` and ``groups`` are the bootstrap's, of the ratio alone."""
+def robustness_rates(
+    items: Sequence[Robustness], *, seed: int, groups: Sequence[str] | None = None, has_leaks: bool = True
+) -> RobustnessRates:
+    """Rates over items with 95 % intervals.
+
+    Args:
+        items: at least one.
+        seed: of the bootstrap.
+        groups: of each item, where some say the same, e.g. the trials of a target: they are then drawn together.
+        has_leaks: False where a leak cannot be told from the text.
+    """
+
+    def share(kind: str) -> Interval:
+        return share_interval([bool(getattr(item, kind)) for item in items], seed=seed, groups=groups)
+
     return RobustnessRates(
-        leak=share_interval([bool(item.leaked) for item in items]),
-        skip=share_interval([bool(item.skipped) for item in items]),
-        repeat=share_interval([bool(item.repeated) for item in items]),
+        leak=share("leaked") if has_leaks else None,
+        skip=share("skipped"),
+        repeat=share("repeated"),
         word_ratio=ratio_interval(
             [item.num_heard for item in items], [item.num_target for item in items], seed=seed, groups=groups
         ),

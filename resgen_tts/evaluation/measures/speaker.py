@@ -1,14 +1,12 @@
 """Speaker similarity: does an output sound like its own prompt more than like the other speakers' prompts?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
-
-from resgen_tts.common.errors import DataError
 
 
 @runtime_checkable
@@ -31,22 +29,24 @@ class SpeakerEncoder(Protocol):
 class SpeakerSimilarity:
     """Cosines of one output with the prompts of a set."""
 
-    own: float  # with the item's own prompt
+    own: float  # with the item's own prompt (SIM-o)
     own_copy: float | None  # with the own prompt after tokenizer and vocoder (SIM-r), where there is one
-    others: float  # mean over the other speakers
-    nearest_other: float  # the most similar other speaker
-    nearest_other_speaker: str
-    nearest_other_prompt: float  # the most similar one of all prompts of other speakers
+    uncut: float | None = None  # with the utterance that the prompt was cut from, where that is kept
+    # Of a set of one speaker the rest is None: there is nobody to compare with.
+    others: float | None = None  # mean over the other speakers
+    nearest_other: float | None = None  # the most similar other speaker
+    nearest_other_speaker: str | None = None
+    nearest_other_prompt: float | None = None  # the most similar one of all prompts of other speakers
 
     @property
-    def is_own_first(self) -> bool:
+    def is_own_first(self) -> bool | None:
         """True when the own prompt is more similar than every other speaker is on average."""
-        return self.own > self.nearest_other
+        return None if self.nearest_other is None else self.own > self.nearest_other
 
     @property
-    def is_own_prompt_first(self) -> bool:
+    def is_own_prompt_first(self) -> bool | None:
         """True when the own prompt is more similar than each single prompt of every other speaker."""
-        return self.own > self.nearest_other_prompt
+        return None if self.nearest_other_prompt is None else self.own > self.nearest_other_prompt
 
 
 def cosine(first: Float[np.ndarray, "E"], second: Float[np.ndarray, "E"]) -> float:
@@ -61,6 +61,7 @@ def similarity(
     prompts_by_speaker: Mapping[str, Sequence[Float[np.ndarray, "E"]]],
     speaker: str,
     own_prompt_copy: Float[np.ndarray, "E"] | None = None,
+    own_utterance: Float[np.ndarray, "E"] | None = None,
 ) -> SpeakerSimilarity:
     """Compare one output with its prompt and with every other speaker of the set.
 
@@ -74,8 +75,7 @@ def similarity(
         prompts_by_speaker: all prompts of the set, by speaker.
         speaker: the item's own.
         own_prompt_copy: of the prompt after copy-synthesis.
-    Raises:
-        DataError: the set has no other speaker, so that there is nothing to compare with.
+        own_utterance: of the whole utterance that the prompt was cut from.
     """
     cosines = {
         name: [cosine(output, prompt) for prompt in prompts]
@@ -83,12 +83,16 @@ def similarity(
         if name != speaker
     }
     others = {name: float(np.mean(own)) for name, own in cosines.items()}
-    if not others:
-        raise DataError(f"{speaker} is the only speaker of the set; similarity needs at least two.")
-    nearest = max(others, key=others.__getitem__)
-    return SpeakerSimilarity(
+    mine = SpeakerSimilarity(
         own=cosine(output, own_prompt),
         own_copy=None if own_prompt_copy is None else cosine(output, own_prompt_copy),
+        uncut=None if own_utterance is None else cosine(output, own_utterance),
+    )
+    if not others:
+        return mine
+    nearest = max(others, key=others.__getitem__)
+    return replace(
+        mine,
         others=float(np.mean(list(others.values()))),
         nearest_other=others[nearest],
         nearest_other_speaker=nearest,

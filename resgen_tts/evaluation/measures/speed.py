@@ -23,6 +23,7 @@ COLD = (
 WARM = "the real-time factor of all items but the first, which also pays for what libraries set up once"
 FIRST_AUDIO = "wall time from the text to a stream's first samples, the model being loaded and having spoken before"
 PEAK_MEMORY = "most memory that the process held at once (resident set), libraries and model included, in MiB"
+_OLD_FIRST_OUTPUT = "first_audio_seconds_of_output"  # too near to first_audio_seconds, which is another figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +54,8 @@ def summarize_speed(
         seconds_to_generate: wall time spent on each.
         run: what run.json says of the process that made them, for the figures that the items cannot tell. Of its entry
             ``speed`` are read ``first_seconds`` (from the start of loading to the end of the first output),
-            ``first_audio_seconds_of_output`` (that output's length), ``first_audio_seconds`` (of a stream) and
-            ``peak_memory_mib``; what is not there stays None.
+            ``first_output_seconds`` (that output's length; older runs have it as ``first_audio_seconds_of_output``),
+            ``first_audio_seconds`` (of a stream) and ``peak_memory_mib``; what is not there stays None.
     Raises:
         DataError: no items, unequal counts, an output without length or a time below zero; or a figure of ``speed``
             that is no positive number.
@@ -65,7 +66,8 @@ def summarize_speed(
         raise DataError("an output has no length or took less than no time; was the request log edited?")
     factors = [spent / length for length, spent in zip(seconds_of_audio, seconds_to_generate, strict=True)]
     told = (run or {}).get("speed") or {}
-    cold, first_length = _told(told, "first_seconds"), _told(told, "first_audio_seconds_of_output")
+    cold = _told(told, "first_seconds")
+    first_length = _told(told, "first_output_seconds" if "first_output_seconds" in told else _OLD_FIRST_OUTPUT)
     return SpeedSummary(
         real_time_factor=sum(seconds_to_generate) / sum(seconds_of_audio),
         median=statistics.median(factors),

@@ -75,10 +75,20 @@ def mean_interval(
     return ratio_interval(values, [1.0] * len(values), seed=seed, groups=groups, confidence=confidence, draws=draws)
 
 
-def share_interval(hits: Sequence[bool], *, confidence: float = CONFIDENCE) -> Interval:
+def share_interval(
+    hits: Sequence[bool], *, confidence: float = CONFIDENCE, seed: int = 0, groups: Sequence[str] | None = None
+) -> Interval:
     """Interval of the share of items that something is true of: the exact one of a binomial law, from below and above.
 
-    A bootstrap of no hit at all knows no other share than 0; here 0 of 100 items still allow 3.6 %.
+    A bootstrap of no hit at all knows no other share than 0; here 0 of 100 items still allow 3.6 %. Items of one group
+    resemble each other and count for less than as many by themselves: groups are then drawn by bootstrap, and where all
+    items agree, the exact law is that of as many items as there are groups.
+
+    Args:
+        hits: of each item.
+        confidence: coverage aimed at.
+        seed: of the bootstrap over groups.
+        groups: a group per item, e.g. the target of each trial.
 
     Raises:
         ValueError: no items.
@@ -89,6 +99,11 @@ def share_interval(hits: Sequence[bool], *, confidence: float = CONFIDENCE) -> I
     count, size, tail = sum(map(bool, hits)), len(hits), (1 - confidence) / 2
     if not size:
         raise ValueError("a share needs at least one item")
+    if groups is not None:
+        if 0 < count < size:
+            return mean_interval([float(hit) for hit in hits], seed=seed, groups=groups, confidence=confidence)
+        size = len(set(groups))
+        count = size if count else 0
     low = float(stats.beta.ppf(tail, count, size - count + 1)) if count else 0.0
     high = float(stats.beta.ppf(1 - tail, count + 1, size - count)) if count < size else 1.0
     return Interval(value=count / size, low=low, high=high)

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from resgen_tts.common.errors import AudioError, ConfigError, DataError
+from resgen_tts.common.listing import some
 from resgen_tts.common.run_dir import read_json, read_jsonl, sha256_file, staged_folder, write_json, write_text
 from resgen_tts.evaluation.protocols.synth_folder import inside, plain_id, refuse_repeats
 from resgen_tts.evaluation.waves import wave_seconds
 
 ITEMS_FILE, FACTS_FILE, HASHES_FILE = "items.jsonl", "protocol.json", "files.sha256"
 PROMPT, RECORDING, REFERENCE = "prompt", "recording", "reference"  # folders of the waves
-_NAMED = 5  # culprits named in a message; the rest is counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +103,6 @@ class ItemSet:
         """A wave of the set."""
         return self.root / relative
 
-    def transcript(self, relative: str) -> Path:
-        """The file with what is said in a wave."""
-        return (self.root / relative).with_suffix(".txt")
-
 
 def write_item_set(folder: Path, planned: Sequence[PlannedItem], facts: Mapping[str, Any]) -> ItemSet:
     """Write a set, whole or not at all.
@@ -120,8 +116,7 @@ def write_item_set(folder: Path, planned: Sequence[PlannedItem], facts: Mapping[
         AudioError: a source is missing or cannot be read, or does not have the wanted samples.
     """
     folder = Path(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise ConfigError(f"{folder} exists.", code="OUTPUT_EXISTS", hint="Remove it, or write to another folder.")
+    refuse_existing(folder)
     if not planned:
         raise DataError("there is no item to write.", code="MANIFEST_EMPTY")
     with staged_folder(folder) as staged:
@@ -141,6 +136,16 @@ def write_item_set(folder: Path, planned: Sequence[PlannedItem], facts: Mapping[
         }
         write_json(staged / FACTS_FILE, {**facts, **counted})
     return read_item_set(folder)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Refuse a place where a set would lie on something.
+
+    Raises:
+        ConfigError: OUTPUT_EXISTS, there is something in the folder.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise ConfigError(f"{folder} exists.", code="OUTPUT_EXISTS", hint="Remove it, or write to another folder.")
 
 
 def read_item_set(folder: Path) -> ItemSet:
@@ -164,7 +169,7 @@ def read_item_set(folder: Path) -> ItemSet:
     missing = [path for path in wanted if not (folder / path).is_file()]
     if missing:
         raise DataError(
-            f"{folder}: {len(missing)} of {len(wanted)} waves are missing: {_some(missing)}.",
+            f"{folder}: {len(missing)} of {len(wanted)} waves are missing: {some(missing)}.",
             code="WAVES_MISSING",
             hint="Build the set again.",
         )
@@ -265,7 +270,7 @@ def _check(items: Sequence[ProtocolItem], where: str) -> None:
     unsaid = [item.id for item in items if item.recording is None]
     if unsaid and len(unsaid) < len(items):
         raise DataError(
-            f"{where}: {len(unsaid)} of {len(items)} items have no recording: {_some(unsaid)}.",
+            f"{where}: {len(unsaid)} of {len(items)} items have no recording: {some(unsaid)}.",
             hint="Give recordings of all items, or of none.",
         )
 
@@ -286,11 +291,7 @@ def _check_hashes(folder: Path, wanted: Iterable[str], facts: Mapping[str, Any])
     changed += [name for name in wanted if name not in hashes]
     if changed:
         raise DataError(
-            f"{folder}: {len(changed)} of {len(hashes)} files are not what they were: {_some(changed)}.",
+            f"{folder}: {len(changed)} of {len(hashes)} files are not what they were: {some(changed)}.",
             code="SET_CHANGED",
             hint="Build the set again.",
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from resgen_tts.common.errors import AudioError, DataError
+from resgen_tts.common.listing import some
 from resgen_tts.common.run_dir import sha256_file
 from resgen_tts.evaluation.protocols.item_set import Clip, PlannedItem
-from resgen_tts.evaluation.protocols.synth_folder import plain_id, refuse_repeats
+from resgen_tts.evaluation.protocols.synth_folder import plain_id, refuse_repeats, refuse_without_letters
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 4, 10
 TARGETS, TARGET_SPEAKERS, TARGET_WORDS = 1237, 40, 22_058  # 66,174 words in three trials
@@ -30,7 +31,6 @@ PC_PUBLISHED = (
     "commit 2ae2c9bd9b64dab2cb069c4b97e5e7673c521e01"
 )
 PC_TOLERANCE_SECONDS = 0.02
-_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +80,7 @@ def read_librispeech(folder: Path) -> tuple[dict[str, Utterance], list[str]]:
             where = f"{transcript.name}:{number}"
             if not text.strip() or not name.startswith(f"{chapter}-"):
                 raise DataError(f"{where}: {line[:60]!r} is no utterance of chapter {chapter} with its words.")
+            refuse_without_letters(text, f"{where}: {name}")
             if plain_id(name, where) in found:
                 raise DataError(f"{where}: {name} is there twice.", code="DUPLICATE_ID")
             path = transcript.parent / f"{name}.flac"
@@ -215,11 +216,11 @@ def plan_librispeech_pc(
             )
         )  # fmt: skip
     if other:
-        raise DataError(f"{len(other)} recordings are not those of the list: {_some(other)}.", code="LIST_DIFFERENT")
+        raise DataError(f"{len(other)} recordings are not those of the list: {some(other)}.", code="LIST_DIFFERENT")
     if absent and not subset:
         raise DataError(
             f"{len(absent)} of {len(items) + len(absent)} pairs cannot be built: "
-            f"{_some([f'{name} ({why})' for name, why in absent.items()])}.",
+            f"{some([f'{name} ({why})' for name, why in absent.items()])}.",
             code="LIST_DIFFERENT",
             hint=_subset_hint(list_file),
         )
@@ -255,8 +256,8 @@ def _difference(
 ) -> str:
     """What is there in place of the published list."""
     if absent:
-        return f"{len(absent)} of the {TARGETS:,} listed utterances are not in the directory: {_some(list(absent))}."
-    lost = f"; {len(missing)} recordings of its transcripts are missing: {_some(sorted(missing))}" if missing else ""
+        return f"{len(absent)} of the {TARGETS:,} listed utterances are not in the directory: {some(list(absent))}."
+    lost = f"; {len(missing)} recordings of its transcripts are missing: {some(sorted(missing))}" if missing else ""
     apart = TARGETS - len(ids)
     counted = f"{abs(apart)} {'are missing' if apart > 0 else 'are too many'}" if apart else "some are others"
     return (
@@ -281,8 +282,5 @@ def _pair(line: str, where: str) -> tuple[str, float, str, str, float, str]:
         ) from error
     if prompt == target or prompt.split("-")[0] != target.split("-")[0]:
         raise DataError(f"{where}: prompt {prompt} and target {target} must be two utterances of one speaker.")
+    refuse_without_letters(text, f"{where}: item {target}")
     return plain_id(prompt, where), lengths[0], prompt_text, plain_id(target, where), lengths[1], text
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from resgen_tts.common.errors import AudioError, ConfigError, DataError
+from resgen_tts.common.listing import some
 from resgen_tts.common.run_dir import sha256_file
 from resgen_tts.evaluation.protocols.item_list import ListItem
 from resgen_tts.evaluation.protocols.item_set import Clip, PlannedItem
-from resgen_tts.evaluation.protocols.synth_folder import inside, plain_id, refuse_repeats
+from resgen_tts.evaluation.protocols.published import COUNT_ONLY, PUBLISHED
+from resgen_tts.evaluation.protocols.synth_folder import inside, plain_id, refuse_repeats, refuse_without_letters
 
 META_FILE = "meta.lst"
-PUBLISHED_ITEMS = {"en": (1088,), "zh": (2020, 400)}  # 400: the hard part
+PUBLISHED_ITEMS = {language: PUBLISHED[f"seed_tts {language}"].items for language in ("en", "zh")}
 JUDGE_NOTES = {
     "en": "",
     "zh": "published figures for zh are character errors by Paraformer, which is not among the recognisers here: "
     "figures by another one must not stand beside them",
 }
-_NAMED = 5
 
 
 def plan_seed_tts(folder: Path, language: str, *, subset: bool) -> tuple[list[PlannedItem], dict[str, Any]]:
@@ -58,9 +59,9 @@ def plan_seed_tts(folder: Path, language: str, *, subset: bool) -> tuple[list[Pl
         if (lost := [str(clip.source.relative_to(folder)) for _, clip in item.clips() if not clip.source.is_file()])
     }
     if absent and not subset:
-        named = "; ".join(f"{name}: {why}" for name, why in list(absent.items())[:_NAMED])
+        named = some(f"{name} ({why})" for name, why in absent.items())
         raise DataError(
-            f"{len(absent)} of {len(rows)} items lack their sound ({named}).",
+            f"{len(absent)} of {len(rows)} items lack their sound: {named}.",
             code="WAVES_MISSING",
             hint="Give the whole folder, or --subset true for what is there.",
         )
@@ -75,6 +76,7 @@ def plan_seed_tts(folder: Path, language: str, *, subset: bool) -> tuple[list[Pl
     facts = {
         "list": META_FILE,
         "list_sha256": sha256_file(meta),
+        "list_checked": COUNT_ONLY,  # no hash of the published lists is known
         "is_subset": bool(absent) or not is_published,
         "language": language,
         "judge_note": JUDGE_NOTES[language],
@@ -91,13 +93,15 @@ def plan_list(items: Sequence[ListItem]) -> list[PlannedItem]:
 
     Raises:
         AudioError: AUDIO_NOT_FOUND, files of the table are missing (counted, the first ones named).
+        DataError: TEXT_EMPTY, a target has no letters.
     """
+    for number, item in enumerate(items, start=2):  # below the header
+        refuse_without_letters(item.target, f"line {number} of the table: item {item.id}")
     files = [path for item in items for path in (item.audio, item.recording) if path is not None]
     missing = [str(path) for path in dict.fromkeys(files) if not path.is_file()]
     if missing:
         raise AudioError(
-            f"{len(missing)} of {len(dict.fromkeys(files))} files of the table do not exist: "
-            f"{', '.join(missing[:_NAMED])}.",
+            f"{len(missing)} of {len(dict.fromkeys(files))} files of the table do not exist: {some(missing)}.",
             code="AUDIO_NOT_FOUND",
         )
     prompts = {prompt: prompt.id for prompt in {item.prompt for item in items}}  # each is hashed once
@@ -130,6 +134,7 @@ def _row(line: str, folder: Path, where: str) -> PlannedItem:
         raise DataError(f"{where}: not id|prompt text|prompt wav|target text[|target wav]: {line[:60]!r}.")
     name, prompt_text, prompt, text = cells[:4]
     plain_id(name, where)
+    refuse_without_letters(text, f"{where}: item {name}")
     recording: Path | None = folder / "wavs" / f"{name}.wav"
     if len(cells) == 5 and cells[4]:
         recording = folder / inside(cells[4], where)

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from resgen_tts.common.errors import DataError
+from resgen_tts.common.listing import some
 from resgen_tts.common.run_dir import read_json, read_jsonl, write_json, write_text
 
 REQUESTS_FILE = "requests.jsonl"
@@ -22,7 +23,6 @@ RECORDING = "recording"  # the target as a human said it
 COPY = "copy"  # the recording through tokenizer and vocoder: what the generator could reach at best
 CLONE = "clone"  # the text in the prompt's voice
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_NAMED = 5  # culprits named in a message; the rest is counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +83,12 @@ def read_synth(folder: Path) -> SynthFolder:
             systems, or missing waves (counted, the first ones named).
     """
     folder = Path(folder)
+    if not (folder / REQUESTS_FILE).is_file():
+        raise DataError(
+            f"{folder / REQUESTS_FILE} does not exist.",
+            code="FILE_MISSING",
+            hint="Give the folder that resgen-tts synthesize-list wrote with --output, and let that finish.",
+        )
     rows = read_jsonl(folder / REQUESTS_FILE)
     if not rows:
         raise DataError(f"{folder / REQUESTS_FILE} lists no items.", hint="Run the stage 'synthesize' again.")
@@ -91,14 +97,14 @@ def read_synth(folder: Path) -> SynthFolder:
     names = set(items[0].systems)
     uneven = [item.id for item in items if set(item.systems) != names]
     if uneven:
-        raise DataError(f"{len(uneven)} of {len(items)} items lack a system that others have: {_some(uneven)}.")
+        raise DataError(f"{len(uneven)} of {len(items)} items lack a system that others have: {some(uneven)}.")
     if RECORDING not in names and (COPY in names or CLONE not in names):
         raise DataError(f"{REQUESTS_FILE}: the items have no system {RECORDING!r}, which the others are compared with.")
     missing = [path for item in items for path in item.paths() if not (folder / path).is_file()]
     if missing:
         wanted = sum(len(item.paths()) for item in items)
         raise DataError(
-            f"{folder}: {len(missing)} of {wanted} waves are missing: {_some(missing)}.",
+            f"{folder}: {len(missing)} of {wanted} waves are missing: {some(missing)}.",
             code="WAVES_MISSING",
             hint="Run the stage 'synthesize' again.",
         )
@@ -146,11 +152,19 @@ def inside(path: Any, where: str) -> str:
     return path
 
 
+def refuse_without_letters(text: str, where: str) -> None:
+    """Nothing can be heard wrongly in a text without letters: no error of words can be counted against it.
+
+    Raises:
+        DataError: TEXT_EMPTY.
+    """
+    if not any(letter.isalpha() for letter in text):
+        raise DataError(
+            f"{where}: {text[:60]!r} holds no letters.", code="TEXT_EMPTY", hint="Spell numbers and signs out as words."
+        )
+
+
 def refuse_repeats(ids: Sequence[str], where: str) -> None:
     repeated = [name for name, count in Counter(ids).items() if count > 1]
     if repeated:
-        raise DataError(f"{where}: {len(repeated)} ids appear twice: {_some(repeated)}.")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        raise DataError(f"{where}: {len(repeated)} ids appear twice: {some(repeated)}.")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from resgen_tts.common.listing import some
 from resgen_tts.evaluation.measures.statistics import (
     EXCHANGES,
     Interval,
@@ -23,7 +24,6 @@ from resgen_tts.evaluation.reports.stored_scores import (
     figures_of,
     judged_by,
     share_items,
-    some,
 )
 
 SIDES = ("first", "second")
@@ -40,7 +40,7 @@ class Difference:
     difference: Interval  # over items
     difference_over_speakers: Interval
     p: float  # exchanging items
-    p_holm: float  # corrected for all figures that are shown
+    p_holm: float  # corrected for all figures of all tables, see `correct`
     p_over_speakers: float  # exchanging whole speakers
     p_over_speakers_holm: float
 
@@ -58,6 +58,8 @@ class Comparison:
     seed: int
     differences: Sequence[Difference]
     notes: Sequence[str]
+    tables: int = 1  # that the p-values are corrected over,
+    tests: int  # and the figures in them
 
     def of(self, figure: str) -> Difference:
         """The difference of a figure, by its name without a mark.
@@ -110,12 +112,11 @@ def compare(
             p_over_speakers_holm=p_over_speakers,
         )
         found.append(difference)
-    corrected, corrected_over = holm([one.p for one in found]), holm([one.p_over_speakers for one in found])
     notes = list(shared.notes)
     for side, names in zip(SIDES, shared.left_out, strict=True):
         if names:
             notes.append(f"{len(names)} items of the {side} alone are left out: {some(names)}.")
-    return Comparison(
+    made = Comparison(
         systems=systems,
         items=len(shared.ids),
         speakers=len(set(shared.speakers)),
@@ -123,12 +124,30 @@ def compare(
         judges=judged_by(first),
         embedded_scorers=list(dict.fromkeys([*embedded_scorers(first), *embedded_scorers(second)])),
         seed=seed,
-        differences=[
-            replace(one, p_holm=p, p_over_speakers_holm=over)
-            for one, p, over in zip(found, corrected, corrected_over, strict=True)
-        ],
+        differences=found,
         notes=notes,
+        tests=len(found),
     )
+    return correct([made])[0]
+
+
+def correct(tables: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons that are shown together, their p-values corrected for the figures of all of them."""
+    found = [one for table in tables for one in table.differences]
+    over_items = iter(holm([one.p for one in found]))
+    over_speakers = iter(holm([one.p_over_speakers for one in found]))
+    return [
+        replace(
+            table,
+            tables=len(tables),
+            tests=len(found),
+            differences=[
+                replace(one, p_holm=next(over_items), p_over_speakers_holm=next(over_speakers))
+                for one in table.differences
+            ],
+        )
+        for table in tables
+    ]
 
 
 def comparison_markdown(found: Comparison, names: tuple[str, str] = SIDES) -> str:
@@ -149,7 +168,8 @@ def comparison_markdown(found: Comparison, names: tuple[str, str] = SIDES) -> st
     lines += [
         "Differences: second minus first, with 95 % bootstrap intervals over items and over whole speakers. p: "
         "two-sided, by exchanging the two systems item by item or speaker by speaker (all ways, or "
-        f"{EXCHANGES:,} drawn); Holm: corrected for the {len(found.differences)} figures of this table."
+        f"{EXCHANGES:,} drawn); Holm: corrected for the {found.tests} figures of "
+        + ("this table." if found.tables == 1 else f"all {found.tables} tables.")
     ]
     if found.embedded_scorers:
         lines.append(f"{EMBEDDED_MARK} by a small scorer that comes inside its package.")

@@ -12,13 +12,14 @@ from urllib.parse import quote
 from resgen_tts.evaluation.measures.text_error import AlignedPiece
 from resgen_tts.evaluation.protocols.synth_folder import SynthFolder
 from resgen_tts.evaluation.reports.report import (
-    INTERVALS,
     NOT_MEASURED,
     embedded_note,
     facts,
+    intervals_note,
     naturalness_figures,
-    subset_warning,
+    notes,
     table_rows,
+    warnings,
 )
 from resgen_tts.evaluation.score_report import ItemScore, OutputScore, ScoreReport
 from resgen_tts.evaluation.scores import worst_first
@@ -167,18 +168,17 @@ def html_page(
     """
     header, *rows = table_rows(report)
     ordered = worst_first(report)
-    shown = ordered[:worst]
+    shown = told_items(report, worst)
     linked = {scored.item.id for scored in shown}
-    warning = subset_warning(report)
-    notes = [*report.notes, *(f"skipped {name}: {reason}" for name, reason in report.skipped.items())]
+    remarks = notes(report)
     return _PAGE.format(
         title=html.escape(title),
-        warning=f'<p class="warning" role="note">{html.escape(warning)}</p>' if warning else "",
+        warning="\n".join(f'<p class="warning" role="note">{html.escape(warning)}</p>' for warning in warnings(report)),
         worst=len(shown),
         table="\n".join(["<thead>", _head(header), "</thead>", "<tbody>", *map(_row, rows), "</tbody>"]),
-        intervals=html.escape(INTERVALS),
+        intervals=html.escape(intervals_note(report)),
         mark=html.escape(embedded_note(report)) if report.embedded_scorers else "",
-        notes="<ul>" + "".join(f"<li>{html.escape(note)}</li>" for note in notes) + "</ul>" if notes else "",
+        notes="<ul>" + "".join(f"<li>{html.escape(remark)}</li>" for remark in remarks) + "</ul>" if remarks else "",
         facts="\n".join(_row(fact) for fact in facts(report)),
         is_open=" open" if len(ordered) <= OPEN_LIST else "",
         count=f"{len(ordered):,}",
@@ -187,6 +187,15 @@ def html_page(
         items="\n".join(_item(scored, report, folder, page, pictures) for scored in shown),
         script=_SCRIPT,
     )
+
+
+def told_items(report: ScoreReport, worst: int) -> list[ItemScore]:
+    """The worst items, those of which a page has players; trials whose waves are the same ones are told once."""
+    told: dict[tuple[str, ...], ItemScore] = {}
+    for scored in worst_first(report):
+        waves = (output.wave for output in scored.outputs.values())
+        told.setdefault((scored.item.target_id, *waves), scored)
+    return list(told.values())[:worst]
 
 
 def _list_head(report: ScoreReport) -> str:
@@ -249,7 +258,9 @@ def _output_cells(output: OutputScore, figures: Sequence[str]) -> list[str]:
         _wrong_words(output),
         f"{100 * words.rate:.0f} % ({words.errors} of {words.reference_size})",
         f"{voice.own:.2f}",
-        f"{voice.nearest_other:.2f} ({html.escape(voice.nearest_other_speaker)})",
+        NOT_MEASURED
+        if voice.nearest_other is None
+        else f"{voice.nearest_other:.2f} ({html.escape(str(voice.nearest_other_speaker))})",
         f"{output.seconds:.2f} s"
         + (f" (x {output.length_ratio:.2f})" if output.length_ratio is not None else "")
         + (" silent" if output.is_silent else ""),

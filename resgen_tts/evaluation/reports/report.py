@@ -6,7 +6,7 @@ from typing import Any
 from resgen_tts.evaluation.measures.robustness import LEAK_WORDS, SKIP_WORDS
 from resgen_tts.evaluation.measures.speed import COLD, FIRST_AUDIO, PEAK_MEMORY, REAL_TIME_FACTOR, WARM, told_threads
 from resgen_tts.evaluation.measures.statistics import Interval
-from resgen_tts.evaluation.protocols.synth_folder import RECORDING
+from resgen_tts.evaluation.reports.protocol_facts import protocol_line, protocol_warnings
 from resgen_tts.evaluation.score_report import ScoreReport, SystemScore
 from resgen_tts.evaluation.summaries import HIGH_ERROR
 
@@ -14,10 +14,9 @@ EMBEDDED_MARK = "†"
 NOT_MEASURED = "–"
 OWN_FIRST = "own speaker most similar, others by the mean of their prompts"
 OWN_PROMPT_FIRST = "own prompt more similar than any prompt of any other speaker"
-INTERVALS = (
-    "Intervals: 95 %. Rates, means and ratios by bootstrap over items, or over whole speakers where a row says so; "
-    "shares of items with a leak, a skip, a repeat or too many errors by the exact binomial law."
-)
+UNCUT = "SIM-o with the uncut utterance that the prompt is from: what protocol V prints for recordings"
+NO_LEAKS = "not defined in continuations, whose texts begin with the prompts' words"
+ALONE = "the set has one speaker: nobody to compare with"
 _SPEED = {  # figure: what it is
     "real-time factor": REAL_TIME_FACTOR,
     "real-time factor, cold": COLD,
@@ -27,15 +26,6 @@ _SPEED = {  # figure: what it is
     "peak memory": PEAK_MEMORY,
 }
 _Row = Callable[[str, Callable[[SystemScore], str]], tuple[str, ...]]  # label, cell of a system -> a row of the table
-_PROTOCOL_FACTS = {  # of protocol.json: how it is told
-    "mode": "{}",
-    "cut": "prompts cut {}",
-    "aligner": "by {}",
-    "seed": "seed {}",
-    "trials": "trials: {}",
-    "list_sha256": "list SHA-256 {}",
-    "set_sha256": "set SHA-256 {}",
-}
 
 
 def percent(interval: Interval) -> str:
@@ -55,9 +45,9 @@ def plain(interval: Interval | None) -> str:
     return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
-def leak_rate(system: SystemScore) -> Interval:
+def leak_rate(system: SystemScore) -> Interval | None:
     """Leaks as the second recogniser heard them, where there is one: a closed vocabulary of the texts' words cannot
-    hear the prompts'."""
+    hear the prompts'. None of continuations."""
     return (system.second or system).robustness.leak
 
 
@@ -82,6 +72,31 @@ def naturalness_figures(report: ScoreReport) -> list[str]:
     return list(dict.fromkeys(name for system in report.systems.values() for name in system.naturalness))
 
 
+def naturalness(report: ScoreReport, system: SystemScore, figure: str) -> str:
+    """A figure of naturalness, and of how many outputs it is where not all of them could be rated."""
+    known, rated = system.naturalness.get(figure), system.rated.get(figure, 0)
+    return plain(known) if rated == report.used else f"{plain(known)} ({rated} of {report.used} rated)"
+
+
+def has_uncut(report: ScoreReport) -> bool:
+    """True where voices are also compared with the uncut utterances that the prompts are from."""
+    return any(system.similarity_uncut is not None for system in report.systems.values())
+
+
+def intervals_note(report: ScoreReport) -> str:
+    """What the intervals of the table are over."""
+    if any(scored.item.trial for scored in report.items):
+        return (
+            "Intervals: 95 %, by bootstrap over targets, each drawn with all its trials, or over whole speakers where "
+            "a row says so. A share of items with a leak, a skip, a repeat or too many errors that is 0 or 100 %: by "
+            "the exact binomial law of as many items as there are targets."
+        )
+    return (
+        "Intervals: 95 %. Rates, means and ratios by bootstrap over items, or over whole speakers where a row says so; "
+        "shares of items with a leak, a skip, a repeat or too many errors by the exact binomial law of the items."
+    )
+
+
 def table_rows(report: ScoreReport) -> list[tuple[str, ...]]:
     """Header and rows of the table, as text without markup: the one source of Markdown and HTML."""
     systems = list(report.systems.values())
@@ -96,7 +111,7 @@ def table_rows(report: ScoreReport) -> list[tuple[str, ...]]:
         *(
             row(
                 f"{figure}{mark(report, rater_of(report, figure))}",
-                lambda one, name=figure: plain(one.naturalness.get(name)),
+                lambda one, name=figure: naturalness(report, one, name),
             )
             for figure in naturalness_figures(report)
         ),
@@ -109,6 +124,7 @@ def table_rows(report: ScoreReport) -> list[tuple[str, ...]]:
 
 def _word_rows(report: ScoreReport, row: _Row) -> list[tuple[str, ...]]:
     marked, hearer = mark(report, report.recognizer), leak_hearer(report)
+    no_leaks = "" if all(leak_rate(one) for one in report.systems.values()) else f" ({NO_LEAKS})"
     found = [
         row(f"WER ({report.recognizer}; normaliser: {report.normalizer}){marked}", lambda one: percent(one.wer)),
         row(f"the same, interval over speakers{marked}", lambda one: percent(one.wer_over_speakers)),
@@ -120,8 +136,8 @@ def _word_rows(report: ScoreReport, row: _Row) -> list[tuple[str, ...]]:
         row(f"CER{marked}", lambda one: percent(one.cer)),
         row(
             f"leaks: items with {LEAK_WORDS} words of the prompt that the text lacks, heard by {hearer}"
-            f"{mark(report, hearer)}",
-            lambda one: percent(leak_rate(one)),
+            f"{no_leaks}{mark(report, hearer)}",
+            lambda one: rate(leak_rate(one)),
         ),
         row(
             f"skips: items with {SKIP_WORDS} words of the text in a row missing{marked}",
@@ -155,16 +171,25 @@ def _word_rows(report: ScoreReport, row: _Row) -> list[tuple[str, ...]]:
 def _voice_rows(report: ScoreReport, row: _Row) -> list[tuple[str, ...]]:
     marked = mark(report, report.encoder)
     over_speakers = f"the same, interval over speakers{marked}"
+    alone = report.speakers < 2
+    chance = ALONE if alone else f"chance {100 / report.speakers:.0f} %"
     return [
         row(f"SIM-o: similarity to own prompt ({report.encoder}){marked}", lambda one: plain(one.similarity_own)),
         row(over_speakers, lambda one: plain(one.similarity_own_over_speakers)),
         row(f"SIM-r: similarity to own prompt's copy{marked}", lambda one: plain(one.similarity_own_copy)),
-        row(f"similarity to other speakers{marked}", lambda one: plain(one.similarity_others)),
-        row(f"{OWN_FIRST} (chance {100 / report.speakers:.0f} %){marked}", lambda one: percent(one.own_first)),
-        row(over_speakers, lambda one: percent(one.own_first_over_speakers)),
-        row(f"the same, averaged over speakers{marked}", lambda one: f"{100 * one.own_first_of_speakers:.1f} %"),
-        row(f"{OWN_PROMPT_FIRST}{marked}", lambda one: percent(one.own_prompt_first)),
-        row(over_speakers, lambda one: percent(one.own_prompt_first_over_speakers)),
+        *([row(f"{UNCUT}{marked}", lambda one: plain(one.similarity_uncut))] if has_uncut(report) else []),
+        row(
+            f"similarity to other speakers{f' ({ALONE})' if alone else ''}{marked}",
+            lambda one: plain(one.similarity_others),
+        ),
+        row(f"{OWN_FIRST} ({chance}){marked}", lambda one: rate(one.own_first)),
+        row(over_speakers, lambda one: rate(one.own_first_over_speakers)),
+        row(
+            f"the same, averaged over speakers{marked}",
+            lambda one: _measured(one.own_first_of_speakers, "{:.1%}").replace("%", " %"),
+        ),
+        row(f"{OWN_PROMPT_FIRST}{marked}", lambda one: rate(one.own_prompt_first)),
+        row(over_speakers, lambda one: rate(one.own_prompt_first_over_speakers)),
     ]
 
 
@@ -202,33 +227,36 @@ def _measured(value: float | None, shape: str) -> str:
     return NOT_MEASURED if value is None else shape.format(value)
 
 
-def protocol_line(report: ScoreReport) -> str:
-    """The protocol of an item set in a line, e.g. ``V, continuation, seed 49, ...``; "" for a corpus's own items."""
-    known = report.protocol
-    if not known:
-        return ""
-    told = [shape.format(known[name]) for name, shape in _PROTOCOL_FACTS.items() if known.get(name) not in (None, "")]
-    return ", ".join([_shown(known.get("name")), *told])
+def warnings(report: ScoreReport) -> list[str]:
+    """What must be read before the figures: that they are of a part of a protocol, or of a change of it."""
+    return protocol_warnings(report.protocol, used=report.used, skipped=len(report.skipped))
 
 
-def subset_warning(report: ScoreReport) -> str:
-    """What must be read before the figures of a part of a protocol's items; "" for all of them."""
-    if not report.protocol.get("is_subset"):
-        return ""
-    name = _shown(report.protocol.get("name"))
-    return f"SUBSET: {report.used} items, which are not all of protocol {name}. These are not figures of the protocol."
+def notes(report: ScoreReport) -> list[str]:
+    """Remarks below the figures: those of the scoring, which outputs are not rated and why, which items are skipped."""
+    found = list(report.notes)
+    for name in report.systems:
+        reasons: dict[str, dict[str, int]] = {}  # rater: code: outputs
+        for scored in report.items:
+            for rater, code in scored.outputs[name].left_out.items():
+                codes = reasons.setdefault(rater, {})
+                codes[code] = codes.get(code, 0) + 1
+        found += [
+            f"{sum(codes.values())} of {report.used} outputs of {name} are not rated by {rater}: "
+            f"{', '.join(f'{count} {code}' for code, count in sorted(codes.items()))}."
+            for rater, codes in reasons.items()
+        ]
+    return [*found, *(f"skipped {name}: {reason}" for name, reason in report.skipped.items())]
 
 
 def compared_with(report: ScoreReport) -> str:
     """What similarities are with: protocols differ in it."""
     items = [scored.item for scored in report.items]
-    told = "outputs with the prompt that they were made from (SIM-o) and with its copy (SIM-r)"
+    told = "outputs and recordings with the prompt (SIM-o) and with its copy (SIM-r)"
     if any(item.continued_seconds for item in items):
         told += ", the prompt's samples being cut off the outputs, which begin with them"
-    if any(item.reference for item in items):
-        told += "; recordings with the uncut utterance that the prompt is from"
-    elif RECORDING in report.systems:
-        told += "; recordings with the same prompt"
+    if has_uncut(report):
+        told += "; besides with the uncut utterance that the prompt is from, in a row of its own"
     return told
 
 
@@ -249,8 +277,8 @@ def facts(report: ScoreReport) -> list[tuple[str, str]]:
     ]
     if report.protocol:
         rows += [
-            ("protocol", protocol_line(report)),
-            ("items of the protocol", subset_warning(report) or "all"),
+            ("protocol", protocol_line(report.protocol)),
+            ("items of the protocol", " ".join(warnings(report)) or "all, as it is published"),
             ("item set's command", _shown(report.protocol.get("command"))),
             ("item set's commit", _shown(report.protocol.get("commit"))),
         ]
@@ -269,6 +297,7 @@ def facts(report: ScoreReport) -> list[tuple[str, str]]:
         ("scoring commit", _shown(scoring.get("commit"))),
         ("scoring seed", str(report.seed)),
         ("scoring hardware", _shown(scoring.get("hardware"))),
+        ("scoring device", _shown(scoring.get("device"))),
         ("data SHA-256", report.data_sha256),
     ]
     parts = run.get("models")
@@ -277,7 +306,8 @@ def facts(report: ScoreReport) -> list[tuple[str, str]]:
         count, digest = known.get("parameters"), _shown(known.get("sha256"))
         size = f"{count:,} parameters" if isinstance(count, int) else "parameters not recorded"
         rows.append((f"model {name}", f"{size}, SHA-256 {digest}"))
-    told = {"command", "commit", "seed", "hardware", "threads", "models"}
+    # The protocol has rows of its own, and what could not be spoken stands among the skipped.
+    told = {"command", "commit", "seed", "hardware", "threads", "models", "protocol", "failed"}
     rows += [(f"synthesis {name}", _shown(value)) for name, value in run.items() if name not in told]
     return rows
 
@@ -285,17 +315,16 @@ def facts(report: ScoreReport) -> list[tuple[str, str]]:
 def markdown(report: ScoreReport) -> str:
     """The report as Markdown."""
     header, *rows = table_rows(report)
-    warning = subset_warning(report)
-    lines = ["# Scores", "", *([f"**{cell(warning)}**", ""] if warning else [])]
-    lines += [line(header), "|" + " --- |" * len(header), *map(line, rows), "", INTERVALS]
+    lines = ["# Scores", ""]
+    for warning in warnings(report):
+        lines += [f"**{cell(warning)}**", ""]
+    lines += [line(header), "|" + " --- |" * len(header), *map(line, rows), "", intervals_note(report)]
     if report.embedded_scorers:
         lines += [embedded_note(report)]
     lines += ["", "| what | value |", "| --- | --- |", *(line(fact) for fact in facts(report)), ""]
-    if report.notes or report.skipped:
-        lines += ["Notes:", ""]
-        lines += [f"* {cell(note)}" for note in report.notes]
-        lines += [f"* skipped {name}: {cell(reason)}" for name, reason in report.skipped.items()]
-        lines += [""]
+    remarks = notes(report)
+    if remarks:
+        lines += ["Notes:", "", *(f"* {cell(remark)}" for remark in remarks), ""]
     return "\n".join(lines)
 
 

@@ -10,21 +10,24 @@ from pathlib import Path
 from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import write_text
 from resgen_tts.evaluation.measures.speed import told_threads
+from resgen_tts.evaluation.reports.protocol_facts import protocol_line
 from resgen_tts.evaluation.reports.report import (
     OWN_FIRST,
     OWN_PROMPT_FIRST,
+    has_uncut,
     leak_hearer,
     leak_rate,
     line,
     mark,
+    naturalness,
     naturalness_figures,
     percent,
     plain,
-    protocol_line,
+    rate,
     rater_of,
     speed_figures,
-    subset_warning,
     vocabulary,
+    warnings,
 )
 from resgen_tts.evaluation.score_report import ScoreReport, SystemScore
 
@@ -52,7 +55,7 @@ class ResultRow:
 
 def log_figures(report: ScoreReport) -> dict[str, str]:
     """The figures that a results log keeps of a report, system by system; what was measured by a clock comes last."""
-    warning, protocol = subset_warning(report), protocol_line(report)
+    warning, protocol = " ".join(warnings(report)), protocol_line(report.protocol)
     figures = {
         "items": f"{report.used} of {report.speakers} speakers",
         **({"protocol": protocol} if protocol else {}),
@@ -84,16 +87,18 @@ def _figures(report: ScoreReport, system: SystemScore) -> Iterator[tuple[str, st
     wrong = system.robustness
     yield (
         f"leak, {vocabulary(hearer)}{mark(report, hearer).strip()} / skip{words} / repeat{words}",
-        f"{percent(leak_rate(system))} / {percent(wrong.skip)} / {percent(wrong.repeat)}",
+        f"{rate(leak_rate(system))} / {percent(wrong.skip)} / {percent(wrong.repeat)}",
     )
     yield f"SIM-o{voices} / others{voices}", f"{plain(system.similarity_own)} / {plain(system.similarity_others)}"
+    if has_uncut(report):
+        yield f"SIM-o with the uncut utterance{voices}", plain(system.similarity_uncut)
     if system.similarity_own_copy is not None:
         yield f"SIM-r{voices}", plain(system.similarity_own_copy)
-    yield f"{OWN_FIRST}{voices}", percent(system.own_first)
-    yield f"{OWN_PROMPT_FIRST}{voices}", percent(system.own_prompt_first)
+    yield f"{OWN_FIRST}{voices}", rate(system.own_first)
+    yield f"{OWN_PROMPT_FIRST}{voices}", rate(system.own_prompt_first)
     for figure in naturalness_figures(report):
         if figure in system.naturalness:
-            yield f"{figure}{mark(report, rater_of(report, figure)).strip()}", plain(system.naturalness[figure])
+            yield f"{figure}{mark(report, rater_of(report, figure)).strip()}", naturalness(report, system, figure)
     if system.length_ratio is not None:
         yield "length ratio", plain(system.length_ratio)
     if system.mel_l1 is not None:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from resgen_tts.common.errors import DataError
+from resgen_tts.common.listing import some
 from resgen_tts.evaluation.measures.statistics import Interval, seeds_interval, spread
 from resgen_tts.evaluation.reports.report import EMBEDDED_MARK, NOT_MEASURED, line
 from resgen_tts.evaluation.reports.stored_scores import (
@@ -14,7 +15,6 @@ from resgen_tts.evaluation.reports.stored_scores import (
     figures_of,
     judged_by,
     share_items,
-    some,
 )
 
 FEWEST_SEEDS = 3
@@ -37,7 +37,8 @@ class SeedsReport:
     """One system at several seeds."""
 
     system: str
-    seeds: Sequence[int]
+    seeds: Sequence[int | None]  # None: what made the outputs recorded no seed
+    names: Sequence[str]  # of the seeds as they are told: "seed 3", "run 2"
     items: int
     speakers: int
     judges: str
@@ -64,20 +65,23 @@ def summarize_seeds(several: Sequence[Scores], system: str, *, seed: int = 0) ->
     """The figures of one system over files ``score.json`` that differ in the seed of its synthesis.
 
     Args:
-        several: what the files hold; three of them at least, or a note says that there are too few.
+        several: what the files hold; three of them at least, or a note says that there are too few. Those of other
+            people's audio record no seed and are told as runs.
         system: in all of them.
         seed: of the bootstrap.
     Raises:
-        DataError: no scores, a seed that stands twice or is not recorded, or as `comparison.compare`.
+        DataError: no scores, a seed or the same outputs twice, a seed that is no number, or as `comparison.compare`.
     """
     if not several:
         raise DataError("no scores to take together.")
     seeds = [_seed(scores, place) for place, scores in enumerate(several, start=1)]
-    twice = sorted({one for one in seeds if seeds.count(one) > 1})
+    twice = sorted({one for one in seeds if one is not None and seeds.count(one) > 1})
     if twice:
         raise DataError(
             f"seed {twice[0]} stands twice: the same outputs again are no further seed.", code="SEED_REPEATED"
         )
+    names = [f"run {place}" if one is None else f"seed {one}" for place, one in enumerate(seeds, start=1)]
+    _refuse_same_data(several, names)
     shared = share_items(several, [system] * len(several))
     found = []
     for figure in figures_of(several, shared):
@@ -99,26 +103,28 @@ def summarize_seeds(several: Sequence[Scores], system: str, *, seed: int = 0) ->
     return SeedsReport(
         system=system,
         seeds=seeds,
+        names=names,
         items=len(shared.ids),
         speakers=len(set(shared.speakers)),
         judges=judged_by(several[0]),
         embedded_scorers=list(dict.fromkeys(name for scores in several for name in embedded_scorers(scores))),
         seed=seed,
         figures=found,
-        notes=[*_notes(several, seeds, shared.left_out), *shared.notes],
+        notes=[*_notes(several, names, shared.left_out), *shared.notes],
     )
 
 
 def seeds_markdown(found: SeedsReport) -> str:
     """The seeds as Markdown."""
-    header = ["figure", "items", *(f"seed {one}" for one in found.seeds)]
+    header = ["figure", "items", *found.names]
     header += ["mean, over items", "over speakers", "standard deviation over seeds"]
     lines = [line(header), "|" + " --- |" * len(header)]
     for one in found.figures:
         cells = [one.figure, str(one.items), *(f"{part.value:.4f}" for part in one.by_seed)]
         cells += [f"{part.value:.4f} [{part.low:.4f}, {part.high:.4f}]" for part in (one.mean, one.mean_over_speakers)]
         lines.append(line([*cells, NOT_MEASURED if one.spread is None else f"{one.spread:.4f}"]))
-    lines += ["", f"{found.system}: {found.items} items of {found.speakers} speakers at {len(found.seeds)} seeds."]
+    lines += ["", f"{found.system}: {found.items} items of {found.speakers} speakers at {len(found.seeds)} "]
+    lines[-1] += "runs." if None in found.seeds else "seeds."
     lines += [f"{found.judges}; bootstrap seed {found.seed}."]
     lines += [
         "Intervals: 95 %, bootstrap over items or over whole speakers, all seeds of one drawn together: how far other "
@@ -129,25 +135,42 @@ def seeds_markdown(found: SeedsReport) -> str:
     return "\n".join([*lines, *(f"* {note}" for note in found.notes)]) + "\n"
 
 
-def _seed(scores: Scores, place: int) -> int:
+def _seed(scores: Scores, place: int) -> int | None:
     seed = (scores.get("run") or {}).get("seed")
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        raise DataError(f"scores {place} do not record the seed of the synthesis (run.seed is {seed!r}).")
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
+        raise DataError(f"the seed of the synthesis in scores {place} is no whole number: {seed!r}.")
     return seed
 
 
-def _notes(several: Sequence[Scores], seeds: Sequence[int], left_out: Sequence[Sequence[str]]) -> list[str]:
+def _refuse_same_data(several: Sequence[Scores], names: Sequence[str]) -> None:
+    known: dict[str, str] = {}
+    for scores, name in zip(several, names, strict=True):
+        digest = scores.get("data_sha256")
+        if digest and known.setdefault(digest, name) != name:
+            raise DataError(
+                f"{known[digest]} and {name} are scores of the same data (SHA-256 {digest[:12]}): the same outputs "
+                "again are no further seed.",
+                code="SEED_REPEATED",
+            )
+
+
+def _notes(several: Sequence[Scores], names: Sequence[str], left_out: Sequence[Sequence[str]]) -> list[str]:
     notes = []
-    if len(seeds) < FEWEST_SEEDS:
-        notes.append(f"**TOO FEW SEEDS: {len(seeds)}; {FEWEST_SEEDS} at least are needed to tell a spread.**")
+    if len(names) < FEWEST_SEEDS:
+        notes.append(f"**TOO FEW SEEDS: {len(names)}; {FEWEST_SEEDS} at least are needed to tell a spread.**")
+    unknown = [name for name in names if name.startswith("run ")]
+    if unknown:
+        notes.append(
+            f"{', '.join(unknown)}: what made these outputs recorded no seed; that another one was used is not checked."
+        )
     models = {_weights(scores) for scores in several}
     if len(models) > 1:
         notes.append(
             f"{len(models)} different sets of weights: the spread is of training, too, not of synthesis alone."
         )
-    for seed, names in zip(seeds, left_out, strict=True):
-        if names:
-            notes.append(f"{len(names)} items of seed {seed} are left out, which another seed lacks: {some(names)}.")
+    for name, lacking in zip(names, left_out, strict=True):
+        if lacking:
+            notes.append(f"{len(lacking)} items of {name} are left out, which another one lacks: {some(lacking)}.")
     return notes
 
 

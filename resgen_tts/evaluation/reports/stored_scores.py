@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from resgen_tts.common.errors import DataError
+from resgen_tts.common.listing import some
 from resgen_tts.evaluation.measures.normalizers import LETTERS
 from resgen_tts.evaluation.measures.statistics import Interval, Ratio, ratio_interval, share_interval
+from resgen_tts.evaluation.reports.protocol_facts import DECIDING, protocol_warnings
 from resgen_tts.evaluation.reports.report import EMBEDDED_MARK
 from resgen_tts.evaluation.summaries import HIGH_ERROR
 
+SCORES_FILE = "score.json"
 LENGTH = "length / recording's"
 Scores = Mapping[str, Any]  # what a file score.json holds
 Output = Mapping[str, Any]  # one wave of one system in it
 Counts = Callable[[Output], tuple[float, float] | None]  # what is summed, over what; None: not defined for this wave
-PROTOCOL_FACTS = ("name", "mode", "cut", "aligner", "seed", "trials", "list_sha256")  # that decide what the items are
-NAMED = 5  # items named in a message; the rest is counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Figure:
     def interval(self, ratio: Ratio, *, seed: int, groups: Sequence[str] | None) -> Interval:
         """Of one scores, as its report has it: a share that is 0 everywhere is not known to be 0."""
         if self.is_share:
-            return share_interval([bool(hit) for hit in ratio[0]])
+            return share_interval([bool(hit) for hit in ratio[0]], seed=seed, groups=groups)
         return ratio_interval(*ratio, seed=seed, groups=groups)
 
 
@@ -42,6 +43,7 @@ class SharedItems:
     targets: Sequence[str] | None  # of each item, where targets have several trials; None: every item is its own
     outputs: Sequence[Sequence[Output]]  # of each scores, item by item
     left_out: Sequence[Sequence[str]]  # of each scores: ids that some other lacks
+    has_continuations: bool  # some outputs begin with their prompt
     notes: Sequence[str]
 
     def groups(self, places: Sequence[int]) -> tuple[list[str] | None, list[str]]:
@@ -87,10 +89,13 @@ def share_items(several: Sequence[Scores], systems: Sequence[str]) -> SharedItem
     for items, system in zip(by_id, systems, strict=True):
         if system not in items[shared[0]]["outputs"]:
             raise DataError(f"no system {system!r}; there are {', '.join(items[shared[0]]['outputs'])}.")
-    notes = _other_prompts(told, shared)
+    notes = [*_protocol_notes(several), *_other_prompts(told, shared)]
     has_trials = any(entry.get("trial", 0) for entry in told[0].values())
     if has_trials:
         notes.append("All trials of a target are drawn and exchanged together: they are no items of their own.")
+    has_continuations = any(entry.get("continued_seconds", 0) > 0 for items in told for entry in items.values())
+    if has_continuations:
+        notes.append("Leaks are not counted: the texts of continuations begin with the prompts' words.")
     return SharedItems(
         ids=shared,
         speakers=[told[0][name]["speaker"] for name in shared],
@@ -99,6 +104,7 @@ def share_items(several: Sequence[Scores], systems: Sequence[str]) -> SharedItem
             [items[name]["outputs"][system] for name in shared] for items, system in zip(by_id, systems, strict=True)
         ],
         left_out=[[name for name in items if name not in set(shared)] for items in by_id],
+        has_continuations=has_continuations,
         notes=notes,
     )
 
@@ -122,7 +128,7 @@ def figures_of(several: Sequence[Scores], shared: SharedItems) -> list[Figure]:
         ),
         named("CER", words): _errors("characters"),
         **({named(f"WER ({second})", second): lambda one: _errors("words")(one["second"])} if has_second else {}),
-        named("leak", hearer): _has("leaked", heard_again=has_second),
+        **({} if shared.has_continuations else {named("leak", hearer): _has("leaked", heard_again=has_second)}),
         named("skip", words): _has("skipped"),
         named("repeat", words): _has("repeated"),
         named("words heard / text's", words): lambda one: (
@@ -131,6 +137,7 @@ def figures_of(several: Sequence[Scores], shared: SharedItems) -> list[Figure]:
         ),
         named("SIM-o", voices): lambda output: (output["speaker"]["own"], 1.0),
         named("SIM-r", voices): _optional(lambda output: output["speaker"]["own_copy"]),
+        named("SIM-o with the uncut utterance", voices): _optional(lambda output: output["speaker"].get("uncut")),
         LENGTH: _optional(lambda output: output["length_ratio"]),
     }
     rated = dict.fromkeys(name for one in shared.outputs[0] for name in one.get("naturalness", {}))
@@ -194,7 +201,7 @@ def _refuse_others(several: Sequence[Scores]) -> None:
     if any(one != rated[0] for one in rated):
         names = ", ".join(sorted(set.union(*rated)))
         raise DataError(f"scores of different raters cannot be compared: {names}.")
-    for fact in PROTOCOL_FACTS:
+    for fact in DECIDING:
         values = [(scores.get("protocol") or {}).get(fact) for scores in several]
         if any(value != values[0] for value in values):
             shown = ", ".join("none" if value is None else str(value) for value in dict.fromkeys(map(_key, values)))
@@ -205,14 +212,31 @@ def _key(value: Any) -> Any:
     return value if value is None else str(value)
 
 
+def _protocol_notes(several: Sequence[Scores]) -> list[str]:
+    """Which of the scores are of a part of a protocol, or of a change of it, and whether their item sets differ."""
+    known = [scores.get("protocol") or {} for scores in several]
+    told = [
+        protocol_warnings(
+            protocol, used=scores.get("used", len(scores["items"])), skipped=len(scores.get("skipped", ()))
+        )
+        for protocol, scores in zip(known, several, strict=True)
+    ]
+    places: dict[str, list[str]] = {}
+    for place, warnings in enumerate(told, start=1):
+        for warning in warnings:
+            places.setdefault(warning, []).append(str(place))
+    notes = [f"**{warning}** (scores {', '.join(at)})" for warning, at in places.items()]
+    for fact, what in (("is_subset", "only some are of a subset"), ("set_sha256", "their item sets are not the same")):
+        values = [protocol.get(fact) for protocol in known]
+        if any(value != values[0] for value in values):
+            shown = ", ".join(str(value) for value in dict.fromkeys(values))
+            notes.append(f"The scores are of one protocol, but {what}: {fact} {shown}.")
+    return notes
+
+
 def _other_prompts(told: Sequence[Mapping[str, Mapping[str, Any]]], shared: Sequence[str]) -> list[str]:
     other = [name for name in shared if len({items[name].get("prompt_id") for items in told}) > 1]
     return [f"{len(other)} items have another prompt elsewhere: {some(other)}."] if other else []
-
-
-def some(names: Sequence[str]) -> str:
-    """The first names of a list, and how many more there are."""
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _errors(kind: str) -> Counts:

@@ -8,6 +8,7 @@ from typing import Any
 
 from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import read_json, read_jsonl, write_json
+from resgen_tts.evaluation.measures.statistics import Interval
 from resgen_tts.evaluation.protocols.synth_folder import CLONE
 from resgen_tts.evaluation.reports.report import leak_rate
 from resgen_tts.evaluation.scores import ScoreReport
@@ -72,17 +73,21 @@ def curve_row(report: ScoreReport) -> dict[str, Any]:
         "cer": clone.cer.value,
         "recording_wer": None if recording is None else recording.wer.value,
         "similarity_own": clone.similarity_own.value,
-        "similarity_others": clone.similarity_others.value,
-        "own_first": clone.own_first.value,
-        "own_prompt_first": clone.own_prompt_first.value,
+        "similarity_others": _value(clone.similarity_others),
+        "own_first": _value(clone.own_first),
+        "own_prompt_first": _value(clone.own_prompt_first),
         "duration_error": statistics.fmean(off) if off else None,
-        "length_ratio": None if clone.length_ratio is None else clone.length_ratio.value,
-        "leak": leak_rate(clone).value,
+        "length_ratio": _value(clone.length_ratio),
+        "leak": _value(leak_rate(clone)),
         "skip": clone.robustness.skip.value,
         "repeat": clone.robustness.repeat.value,
         "silent": clone.silent,
         "real_time_factor": None if clone.speed is None else clone.speed.real_time_factor,
     }
+
+
+def _value(interval: Interval | None) -> float | None:
+    return None if interval is None else interval.value
 
 
 class Curve:

@@ -207,4 +207,5 @@ def test_words_hold_their_letters_and_never_overlap(steps, rest):
 
 def test_it_is_an_aligner_that_names_its_model_and_weights(aligner):
     assert isinstance(aligner, Aligner)
-    assert aligner.name == f"CTC tiny random {aligner.model.weights_sha256[:12]} (forced alignment)"
+    assert aligner.name == f"CTC {aligner.model.short_name} (forced alignment)"
+    assert aligner.model.short_name.startswith("HuBERT 2 layers x 32, ")

@@ -52,6 +52,16 @@ def test_a_short_wave_is_doubled_and_the_end_of_a_long_one_is_not_heard(rater, t
     assert rater.rate(write(tmp_path, "long", long)) == rater.rate(write(tmp_path, "window", long[:window]))
 
 
+def test_what_comes_before_a_time_is_not_heard(rater, tmp_path):
+    samples = noise(6)
+    samples[:16_000] *= 3
+    whole, rest = write(tmp_path, "whole", samples), write(tmp_path, "rest", samples[16_000:])
+    assert rater.rate(whole, 1.0) == rater.rate(rest) != rater.rate(whole)
+    with pytest.raises(AudioError, match=r"0\.40 s after 5\.60 s") as caught:
+        rater.rate(whole, start_seconds=5.6)
+    assert caught.value.code == "AUDIO_TOO_SHORT"
+
+
 def test_what_is_not_defined_has_a_reason(rater, tmp_path):
     for name, samples, code in (
         ("short", noise(0.4), "AUDIO_TOO_SHORT"),

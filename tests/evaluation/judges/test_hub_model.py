@@ -48,6 +48,40 @@ def test_the_model_is_ready_to_hear_and_known_by_its_weights(folder):
     assert found.part("Wav2Vec2CTCTokenizer").pad_token_id == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("vocab.json", {"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, "|": 4, "A": 5, "E": 6}),
+        ("tokenizer_config.json", {"do_lower_case": True}),
+        ("preprocessor_config.json", {"do_normalize": False}),
+        ("generation_config.json", {"num_beams": 5}),
+        ("config.json", None),
+        ("merges.txt", "a b"),
+    ],
+)
+def test_small_files_are_part_of_what_a_model_is_known_by(folder, tmp_path, name, content):
+    """They decide what it says as much as its weights do."""
+    shutil.copytree(folder, tmp_path / "other")
+    place = tmp_path / "other" / name
+    if content is None:
+        content = json.loads(place.read_text()) | {"layer_norm_eps": 0.1}
+    place.write_text(content if isinstance(content, str) else json.dumps(content))
+    found, before = load(tmp_path / "other"), load(folder)
+    assert found.weights_sha256 == before.weights_sha256 and found.sha256 != before.sha256
+    assert found.digest == found.sha256[:12]
+
+
+def test_weights_are_part_of_it_too_and_the_folders_name_is_not(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "another name")
+    again, before = load(tmp_path / "another name"), load(folder)
+    assert (again.sha256, again.kind, again.known_as) == (before.sha256, "HuBERT", "2 layers x 32")
+    (tmp_path / "another name" / "notes.md").write_text("read by nobody")
+    assert load(tmp_path / "another name").sha256 == before.sha256
+    weights = weights_of(folder)
+    weights["lm_head.bias"] = weights["lm_head.bias"] + 1
+    assert load(with_weights(folder, tmp_path / "other", weights)).sha256 != before.sha256
+
+
 def test_half_precision_weights_become_whole(folder, tmp_path):
     half = make_model().half()
     found = load(save_ctc(tmp_path / "half", half))
@@ -102,9 +136,10 @@ def refused(source, *, code="CHECKPOINT_INVALID", **changes):
 
 def test_what_is_no_such_model_is_refused_and_the_right_one_told(folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "config.json" in refused(tmp_path / "empty")
-    assert "is no folder" in refused(tmp_path / "nowhere", code="MODEL_MISSING")
-    assert "is no folder" in refused(str(tmp_path / "nowhere"), code="MODEL_MISSING")
+    assert "it has no config.json and no model.safetensors" in refused(tmp_path / "empty")
+    shutil.copytree(folder, tmp_path / "no config")
+    (tmp_path / "no config" / "config.json").unlink()
+    assert "it has no config.json." in refused(tmp_path / "no config")
     assert "type hubert, not whisper or wavlm" in refused(folder, model_types=["whisper", "wavlm"])
 
     weights = weights_of(folder)
@@ -164,8 +199,60 @@ def test_a_revision_of_a_hub_name_is_the_one_that_is_read(folder, tmp_path, monk
         found = load(asked)
         assert not found.is_local and found.source == asked and found.weights_sha256 == digests[branch]
         assert found.part("Wav2Vec2CTCTokenizer").get_vocab()["E"] == 5
-    refused("made/it@nowhere", code="MODEL_MISSING")
-    refused("made/unknown", code="MODEL_MISSING")
+        assert found.known_as == "made/it" and found.is_offline
+        # The same files in a folder of one's own are the same model, under another title.
+        commit = branch if len(branch) == 40 else (root / "refs" / branch).read_text()
+        local = load(root / "snapshots" / commit)
+        assert local.sha256 == found.sha256 and local.known_as == "2 layers x 32"
+    for unknown in ("made/it@nowhere", "made/unknown"):
+        told = refused(unknown, code="MODEL_MISSING")
+        assert "taken for a name on the hub, which is not asked (HF_HUB_OFFLINE)" in told
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Every attempt to reach another machine fails and is counted."""
+    import socket
+
+    attempts = []
+
+    def fail(*arguments, **_):
+        attempts.append(arguments)
+        raise OSError("there is no network in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr(socket.socket, "connect", fail)
+    return attempts
+
+
+def test_a_path_is_never_looked_for_on_the_hub(tmp_path, monkeypatch, no_network):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "exp").mkdir()
+    (tmp_path / "exp" / "weights").write_text("a file")
+    for name in (tmp_path / "nowhere", str(tmp_path / "nowhere"), "./it", "~/it", "a/b/c", "exp/nowhere", "a/b/c@main"):
+        told = refused(name, code="MODEL_MISSING")
+        assert f"{name}, which is to hold a made model, cannot be read: no such folder" in told
+    assert "is a file, not a folder" in refused("exp/weights", code="MODEL_MISSING")
+    assert not no_network
+
+
+def test_a_hub_out_of_reach_is_asked_once_and_what_was_fetched_is_taken(folder, tmp_path, monkeypatch, no_network):
+    import huggingface_hub.constants
+
+    root = tmp_path / "hub" / "models--made--it"
+    shutil.copytree(folder, root / "snapshots" / ("a" * 40))
+    (root / "refs").mkdir()
+    (root / "refs" / "main").write_text("a" * 40)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    for name, is_there in (("made/it", True), ("made/unknown", False), ("nothing", False)):
+        no_network.clear()
+        if is_there:
+            found = load(name)
+            assert found.sha256 == load(folder).sha256 and found.part("Wav2Vec2CTCTokenizer").pad_token_id == 0
+        else:
+            assert "taken for a name on the hub, which cannot be reached" in refused(name, code="MODEL_MISSING")
+        assert len(no_network) == 1, no_network
 
 
 def test_a_device_that_is_not_there_is_told(folder):

@@ -9,7 +9,7 @@ import soundfile
 
 from resgen_tts.common.errors import AudioError, ConfigError, DataError
 from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
-from resgen_tts.evaluation.measures.text_error import letters_only
+from resgen_tts.evaluation.measures.normalizers import letters_only
 
 pytest.importorskip("pocketsphinx", reason="the extra 'eval' is not installed; recognition is NOT tested")
 

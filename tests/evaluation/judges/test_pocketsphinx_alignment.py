@@ -9,8 +9,9 @@ import soundfile
 from recipes.corpora.phone_times import read_aloud
 from recipes.corpora.synthesizers import BaseVoice
 from resgen_tts.common.errors import AudioError, ConfigError
-from resgen_tts.evaluation.judges.pocketsphinx_alignment import PocketSphinxAligner, spelled_words
+from resgen_tts.evaluation.judges.pocketsphinx_alignment import PocketSphinxAligner
 from resgen_tts.evaluation.measures.boundaries import boundary_errors
+from resgen_tts.evaluation.measures.normalizers import spelled_words
 
 pytest.importorskip("pocketsphinx", reason="the extra 'eval' is not installed; forced alignment is NOT tested")
 needs_flite = pytest.mark.skipif(

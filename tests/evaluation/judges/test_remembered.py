@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from resgen_tts.common.errors import AudioError, ConfigError, DataError
+from resgen_tts.evaluation.judges import remembered
 from resgen_tts.evaluation.judges.remembered import (
     CHUNK_WAVES,
     Memory,
@@ -41,11 +42,13 @@ class Counting:
         seed = [*path.read_bytes(), round(1000 * start_seconds)]
         return np.random.default_rng(seed).normal(size=256).astype(np.float32)
 
-    def rate(self, path):
+    def rate(self, path, start_seconds=0.0):
         self.asked.append(path.name)
+        if start_seconds > 60:
+            raise AudioError(f"{path} holds no samples after {start_seconds} s.", code="AUDIO_NO_SAMPLES")
         if path.read_text() == "two two":
             raise AudioError(f"{path} is too short.", code="AUDIO_TOO_SHORT", hint="Speak longer.")
-        return {"LENGTH": np.float32(len(path.read_text()) / 3), "NOISE": 0.1}
+        return {"LENGTH": np.float32(len(path.read_text()) / 3), "NOISE": 0.1 + start_seconds}
 
 
 def files(folder):
@@ -111,6 +114,18 @@ def test_ratings_and_why_there_are_none_are_remembered(tmp_path, memory):
     assert judge.asked == ["a", "b"]
 
 
+def test_ratings_are_made_once_for_each_time_they_start_at(tmp_path, memory):
+    judge = Counting()
+    rater = RememberingRater(judge, memory)
+    a, _, c, _ = files(tmp_path)
+    assert rater.rate(a)["NOISE"] == 0.1 and rater.rate(a, 0.5)["NOISE"] == 0.6
+    assert rater.rate(c, start_seconds=0.5) == rater.rate(a, 0.5) and judge.asked == ["a", "a"]
+    for _ in range(2):  # there is nothing so late, and there is something from the start
+        with pytest.raises(AudioError, match="no samples after 90"):
+            rater.rate(a, 90.0)
+    assert rater.rate(a)["NOISE"] == 0.1 and judge.asked == ["a", "a", "a"]
+
+
 def test_the_next_run_knows_everything_to_the_last_bit(tmp_path):
     paths = files(tmp_path)
     kept, first, second = tmp_path / "kept", Counting(), Counting()
@@ -136,7 +151,7 @@ def test_special_floats_survive(tmp_path):
         def embed(self, path, start_seconds=0.0):
             return strange
 
-        def rate(self, path):
+        def rate(self, path, start_seconds=0.0):
             return {"LENGTH": float("inf"), "NOISE": 0.1 + 0.2}
 
     path = files(tmp_path)[0]
@@ -223,6 +238,7 @@ def spoil(line, **changed):
     ("number", "spoiled"),
     [
         (1, lambda line: spoil(line, judge="somebody else")),
+        (1, lambda line: spoil(line, soxr="0.0")),
         (2, lambda line: line[:20]),
         (2, lambda line: b""),
         (2, lambda line: b"[1, 2]"),
@@ -258,7 +274,7 @@ def test_an_entry_of_another_form_is_an_error(tmp_path, spoiled):
     head, line, _ = file.read_bytes().split(b"\n")
     file.write_bytes(b"\n".join([head, spoil(line, **spoiled), b""]))
     with pytest.raises(DataError, match=rf"{file.name}:2: "):
-        Memory(tmp_path / "kept").shelf(Counting.name, kind)
+        Memory(tmp_path / "kept").shelf(Counting.name, kind, remembered.versions_of(Counting()))
 
 
 RUN = """

@@ -1,6 +1,5 @@
 """UniSpeech's verifier: read from a small file of the published layout, and compared with plain loops."""
 
-import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from resgen_tts.common.errors import AudioError, CheckpointError, ConfigError
+from resgen_tts.common.weight_files import tensors_sha256
 from resgen_tts.common.wheel_hooks import install
 from resgen_tts.evaluation.judges.unispeech_verifier import (
     SHORTEST_SAMPLES,
@@ -86,12 +86,14 @@ def test_prints_are_those_of_plain_loops(made, wave):
     np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=2e-5)
 
 
-def test_it_is_an_encoder_that_names_its_file(large):
-    path, _ = large
+def test_it_is_an_encoder_that_names_its_tensors(large, tmp_path):
+    path, state = large
     verifier = UniSpeechVerifier(path, allow_pickle=True)
     assert isinstance(verifier, SpeakerEncoder) and not verifier.is_embedded
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert verifier.name == f"UniSpeech verifier, WavLM 3x32 + ECAPA-TDNN, {digest[:12]}"
+    own = {name: value for name, value in state.items() if name != CLASSIFIER}
+    assert verifier.name == f"UniSpeech verifier, WavLM 3x32 + ECAPA-TDNN, {tensors_sha256(own)[:12]}"
+    other = own | {"linear.bias": own["linear.bias"] + 1}
+    assert UniSpeechVerifier(publish(tmp_path / "other.pth", other), allow_pickle=True).name != verifier.name
 
 
 def test_what_comes_before_a_time_is_not_heard(large, wave, tmp_path):
@@ -221,8 +223,9 @@ def test_the_converted_file_gives_the_same_prints_without_a_pickle(large, wave, 
     assert tool.main([str(path), str(output)]) == 0
     assert "NOT the file that published tables are made with" in capsys.readouterr().out
     assert set(load_file(output)) == set(state) - {CLASSIFIER}
-    found = UniSpeechVerifier(output).embed(wave)
-    np.testing.assert_allclose(found, UniSpeechVerifier(path, allow_pickle=True).embed(wave), atol=1e-6)
+    converted, first = UniSpeechVerifier(output), UniSpeechVerifier(path, allow_pickle=True)
+    np.testing.assert_allclose(converted.embed(wave), first.embed(wave), atol=1e-6)
+    assert converted.name == first.name
     assert tool.main([str(path), str(tmp_path / "small.pth")]) == 2
     assert tool.main([str(tmp_path / "none.pth"), str(output)]) == 3
     assert "README" in capsys.readouterr().err

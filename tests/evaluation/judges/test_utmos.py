@@ -140,6 +140,15 @@ def test_the_score_is_that_of_the_published_layout(wave, weights):
     assert abs(found["UTMOS"] - reference(others, samples)) > 1e-4  # the listener's embedding is in the sum
 
 
+def test_what_comes_before_a_time_is_not_heard(wave, weights, tmp_path):
+    samples, path = wave
+    rater = Utmos(weights, allow_pickle=True)
+    soundfile.write(tmp_path / "rest.wav", samples[4_000:], 16_000, subtype="FLOAT")
+    assert rater.rate(path, 0.25) == rater.rate(tmp_path / "rest.wav") != rater.rate(path)
+    with pytest.raises(AudioError, match="AUDIO_NO_SAMPLES"):
+        rater.rate(path, start_seconds=1.0)
+
+
 def test_every_tensor_but_the_mask_counts(wave, weights, tmp_path):
     _, path = wave
     first = Utmos(weights, allow_pickle=True).rate(path)["UTMOS"]
@@ -159,13 +168,17 @@ def test_another_file_has_another_name(weights, tmp_path):
     torch.save(published(seed=1), tmp_path / "other.pt")
     names = {Utmos(file, allow_pickle=True).name for file in (weights, tmp_path / "other.pt")}
     assert len(names) == 2 and all(name.startswith("UTMOS22 strong, ") for name in names)
+    torch.save(dict(reversed(published().items())), tmp_path / "same.pt")  # other bytes, the same numbers
+    assert (tmp_path / "same.pt").read_bytes() != weights.read_bytes()
+    assert Utmos(tmp_path / "same.pt", allow_pickle=True).name == Utmos(weights, allow_pickle=True).name
 
 
 def test_safetensors_give_the_same_and_no_pickle_is_read_unasked(wave, weights, tmp_path):
     from safetensors.torch import save_file
 
     save_file(published(), tmp_path / "utmos.safetensors")
-    assert Utmos(tmp_path / "utmos.safetensors").rate(wave[1]) == Utmos(weights, allow_pickle=True).rate(wave[1])
+    converted, first = Utmos(tmp_path / "utmos.safetensors"), Utmos(weights, allow_pickle=True)
+    assert converted.rate(wave[1]) == first.rate(wave[1]) and converted.name == first.name
     with pytest.raises(CheckpointError) as caught:
         Utmos(weights)
     assert caught.value.code == "PICKLE_REFUSED" and "SpeechMOS" in str(caught.value)

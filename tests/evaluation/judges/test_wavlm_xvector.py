@@ -69,15 +69,20 @@ def test_a_print_is_the_models_own(kind, do_normalize, wave, tmp_path):
     found = XVectorEncoder(tmp_path).embed(wave)
     assert found.dtype == np.float32 and np.linalg.norm(found) == pytest.approx(1, abs=1e-6)
     np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-5)
-    assert XVectorEncoder(tmp_path).name.startswith(f"{CLASSES[kind]} x-vector {tmp_path.name}, ")
+    assert XVectorEncoder(tmp_path).name.startswith(f"{CLASSES[kind]} x-vector 2 layers x 24, ")
 
 
 def test_it_is_an_encoder_whose_name_tells_weights_apart(folder, tmp_path):
     encoder = XVectorEncoder(folder)
     assert isinstance(encoder, SpeakerEncoder) and not encoder.is_embedded
-    other = tmp_path / folder.name
+    other = tmp_path / "of another name"
     shutil.copytree(folder, other)
     assert XVectorEncoder(other).name == encoder.name
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    settings["do_normalize"] = not settings["do_normalize"]
+    (other / "preprocessor_config.json").write_text(json.dumps(settings))
+    assert XVectorEncoder(other).name != encoder.name
+    shutil.copy(folder / "preprocessor_config.json", other)
     weights = load_file(other / "model.safetensors")
     weights["feature_extractor.bias"] += 1
     save_file(weights, other / "model.safetensors", metadata={"format": "pt"})

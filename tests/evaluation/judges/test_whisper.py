@@ -1,7 +1,8 @@
 """Whisper as a recogniser, on a tiny random model that is made here and saved."""
 
-import hashlib
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ import torch
 
 from resgen_tts.common.errors import AudioError, CheckpointError, ConfigError
 from resgen_tts.common.wheel_hooks import install
-from resgen_tts.evaluation.judges.whisper_asr import WINDOW_SECONDS, Whisper, windows
+from resgen_tts.evaluation.judges.whisper_asr import WINDOW_SECONDS, Whisper
 from resgen_tts.evaluation.measures.text_error import Recognizer
-from resgen_tts.evaluation.waves import SCORING_RATE
+from resgen_tts.evaluation.waves import SCORING_RATE, windows
 
 install()
 transformers = pytest.importorskip("transformers", reason="the extra 'hf' is not installed; Whisper is NOT tested")
@@ -112,8 +113,13 @@ def test_a_multilingual_model_is_told_its_language_and_task(tmp_path, waves, lan
 
 def test_it_is_a_recogniser_that_names_its_model_weights_and_language(recognizer, folder, tmp_path):
     assert isinstance(recognizer, Recognizer) and not recognizer.is_embedded
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    assert recognizer.name == f"Whisper tiny random {digest[:12]}, greedy"
+    digest = re.fullmatch(r"Whisper 1 layers x 16, ([0-9a-f]{12}), greedy", recognizer.name)[1]
+    shutil.copytree(folder, tmp_path / "other")
+    assert Whisper(tmp_path / "other").name == recognizer.name
+    # What it may not say is in a file of settings.
+    settings = json.loads((folder / "generation_config.json").read_text()) | {"suppress_tokens": [2]}
+    (tmp_path / "other" / "generation_config.json").write_text(json.dumps(settings))
+    assert digest not in Whisper(tmp_path / "other").name
     assert Whisper(save_tiny(tmp_path / "many", languages=("en", "de")), language="de").name.endswith("greedy, de")
 
 
@@ -141,13 +147,13 @@ def test_a_long_wave_is_cut_in_its_pauses_and_loses_no_sample():
     wave = rng.standard_normal(70 * SCORING_RATE).astype(np.float32)
     for pause in (27.0, 52.5):  # 0.4 s each
         wave[round(pause * SCORING_RATE) :][: round(0.4 * SCORING_RATE)] = 0
-    parts = list(windows(wave))
+    parts = list(windows(wave, WINDOW_SECONDS))
     assert np.array_equal(np.concatenate(parts), wave)
     assert all(len(part) <= WINDOW_SECONDS * SCORING_RATE for part in parts)
     cuts = np.cumsum([len(part) for part in parts])[:-1] / SCORING_RATE
     assert cuts == pytest.approx([27.2, 52.7], abs=0.15)
     short = wave[: 5 * SCORING_RATE]
-    assert [len(part) for part in windows(short)] == [len(short)]
+    assert [len(part) for part in windows(short, WINDOW_SECONDS)] == [len(short)]
 
 
 def test_folders_that_hold_no_whisper_are_refused(folder, tmp_path):
@@ -161,8 +167,6 @@ def test_folders_that_hold_no_whisper_are_refused(folder, tmp_path):
 
 
 def test_lacking_weights_are_told_and_not_drawn(folder, tmp_path):
-    import shutil
-
     from safetensors.torch import load_file, save_file
 
     broken = tmp_path / "broken"

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from resgen_tts.common.errors import DataError
 from resgen_tts.evaluation.measures.speaker import cosine, similarity
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "vctk-mini"
@@ -51,9 +50,10 @@ def test_a_tie_is_not_a_win():
     assert not similarity(unit(1, 0), unit(0, 1), {"a": [unit(0, 1)], "b": [unit(0, 1)]}, "a").is_own_first
 
 
-def test_one_speaker_is_refused():
-    with pytest.raises(DataError, match="only speaker"):
-        similarity(unit(1, 0), unit(1, 0), {"a": [unit(1, 0)]}, "a")
+def test_one_speaker_has_nobody_to_compare_with():
+    found = similarity(unit(1, 0), unit(1, 0), {"a": [unit(1, 0)]}, "a")
+    assert found.own == 1 and found.others is found.nearest_other is found.nearest_other_prompt is None
+    assert found.is_own_first is found.is_own_prompt_first is None
 
 
 @pytest.fixture(scope="module")

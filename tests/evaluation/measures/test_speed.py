@@ -8,7 +8,7 @@ from resgen_tts.evaluation.measures.speed import summarize_speed
 RUN = {
     "threads": [1],
     "speed": {
-        "load_seconds": 2.0, "first_seconds": 6.0, "first_audio_seconds_of_output": 4.0, "peak_memory_mib": 700,
+        "load_seconds": 2.0, "first_seconds": 6.0, "first_output_seconds": 4.0, "peak_memory_mib": 700,
     },
 }  # fmt: skip
 
@@ -34,6 +34,13 @@ def test_cold_is_loading_and_the_first_output():
     assert found.first_audio_seconds is None  # whole outputs were made, no stream
     streamed = {"speed": RUN["speed"] | {"first_audio_seconds": 0.4}}
     assert summarize_speed([4.0], [4.0], streamed).first_audio_seconds == 0.4
+
+
+def test_runs_from_before_the_new_name_are_read():
+    old = {"speed": {"first_seconds": 6.0, "first_audio_seconds_of_output": 3.0}}
+    assert summarize_speed([3.0], [4.0], old).cold_real_time_factor == 2.0
+    both = {"speed": old["speed"] | {"first_output_seconds": 4.0}}
+    assert summarize_speed([4.0], [4.0], both).cold_real_time_factor == 1.5
 
 
 @pytest.mark.parametrize("run", [None, {}, {"speed": None}, {"speed": {}}, {"speed": {"load_seconds": 1.0}}])

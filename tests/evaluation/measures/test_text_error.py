@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resgen_tts.common.errors import DataError
-from resgen_tts.evaluation.measures.text_error import ErrorCounts, letters_only, text_error, total
+from resgen_tts.evaluation.measures.normalizers import letters_only
+from resgen_tts.evaluation.measures.text_error import ErrorCounts, text_error, total
 
 
 def test_hand_counted_words():

@@ -41,8 +41,8 @@ def test_a_set_is_read_as_it_was_written(source, tmp_path):
     whole, _ = soundfile.read(str(source), dtype="int16")
     assert np.array_equal(cut, whole[:48_000])
     assert items.file("recording/t.flac").read_bytes() == source.read_bytes()
-    assert items.transcript(first.prompt).read_text() == "one\n"
-    assert items.transcript("recording/t.flac").read_text() == "one two three\n"
+    assert items.file(first.prompt).with_suffix(".txt").read_text() == "one\n"
+    assert items.file("recording/t.flac").with_suffix(".txt").read_text() == "one two three\n"
     waves = sorted(path.name for path in (tmp_path / "set").rglob("*") if path.suffix in {".wav", ".flac"})
     assert waves == ["t-0-48000.wav", "t.flac"]
 

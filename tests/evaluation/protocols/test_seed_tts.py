@@ -5,6 +5,7 @@ import pytest
 from resgen_tts.common.errors import AudioError, ConfigError, DataError
 from resgen_tts.evaluation.protocols.item_list import read_list, write_list
 from resgen_tts.evaluation.protocols.item_set import write_item_set
+from resgen_tts.evaluation.protocols.published import departures
 from resgen_tts.evaluation.protocols.seed_tts import plan_list, plan_seed_tts
 from tests.evaluation.conftest import write_tone
 
@@ -45,7 +46,7 @@ def test_recordings_may_be_missing_and_prompts_may_not(folder):
     planned, _ = plan_seed_tts(folder, "en", subset=True)
     assert all(one.recording is None for one in planned)
     (folder / "prompt-wavs" / "c_4.wav").unlink()
-    with pytest.raises(DataError, match=r"WAVES_MISSING.*1 of 3.*c_4-c_5: not in the folder: prompt-wavs/c_4\.wav"):
+    with pytest.raises(DataError, match=r"WAVES_MISSING.*1 of 3.*c_4-c_5 \(not in the folder: prompt-wavs/c_4\.wav\)"):
         plan_seed_tts(folder, "en", subset=False)
     planned, facts = plan_seed_tts(folder, "en", subset=True)
     assert len(planned) == 2 == facts["used"] and list(facts["absent"]) == ["c_4-c_5"]
@@ -57,7 +58,11 @@ def test_another_length_than_the_published_one_is_told(folder):
     line = "c_{0}|So.|prompt-wavs/c_1.wav|Now.\n"
     (folder / "meta.lst").write_text("".join(line.format(number) for number in range(1088)))
     planned, facts = plan_seed_tts(folder, "en", subset=False)
-    assert len(planned) == 1088 and facts["is_subset"] is False
+    # Any 1,088 lines pass, since no hash of the published list is known: the set says so.
+    assert len(planned) == 1088 and facts["is_subset"] is False and facts["list_checked"] == "count only"
+    assert departures({"name": "S", "mode": "seed_tts", **facts}) == [
+        "the list is checked by its length alone: no hash of the published one is known"
+    ]
     with pytest.raises(DataError, match="2,020 or 400"):
         plan_seed_tts(folder, "zh", subset=False)
 
@@ -77,6 +82,7 @@ def test_chinese_is_told_to_have_no_recogniser_here(folder):
         ("a b|b|p.wav|t\n", "not plain"),
         ("a|b|p.wav|t\na|b|p.wav|t\n", "twice"),
         ("", "no items"),
+        ("a|b|p.wav|t\nc|b|p.wav|19 - 84!\n", "meta.lst:2: item c: '19 - 84!' holds no letters"),
     ],
 )
 def test_broken_lists_are_refused(tmp_path, line, said):
@@ -103,4 +109,7 @@ def test_a_table_may_name_recordings(tmp_path):
     assert read_list(table)[0].recording is None
     table.write_text("audio\ttext\ttarget\na.wav\tso\tone\nc.wav\tso\ttwo\n")
     with pytest.raises(AudioError, match=r"AUDIO_NOT_FOUND.*1 of 2 files.*c\.wav"):
+        plan_list(read_list(table))
+    table.write_text("id\taudio\ttext\ttarget\nx\ta.wav\tso\tone\ny\ta.wav\tso\t?!\n")
+    with pytest.raises(DataError, match=r"TEXT_EMPTY.*line 3 of the table: item y: '\?!' holds no letters"):
         plan_list(read_list(table))

@@ -122,6 +122,8 @@ def test_a_log_may_carry_more_than_scoring_needs(synth):
 
 
 def test_an_unfinished_folder_is_refused(synth):
+    with pytest.raises(DataError, match=r"FILE_MISSING.*nowhere.requests\.jsonl.*synthesize-list"):
+        read_synth(synth / "nowhere")
     (synth / "run.json").unlink()
     with pytest.raises(DataError, match=r"run\.json"):
         read_synth(synth)

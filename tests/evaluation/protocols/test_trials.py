@@ -51,8 +51,8 @@ def test_real_continuations_are_the_samples_and_words_of_their_targets(real, ali
         assert len(prompt) == 48_000 if cut == "hard" else 16_000 < len(prompt) <= 48_000
         assert f"{item.prompt_text} {item.say}" == item.text == target.text and item.continues
         assert items.file(item.recording).read_bytes() == target.path.read_bytes()
-        assert items.transcript(item.recording).read_text() == target.text + "\n"
-        assert items.transcript(item.prompt).read_text() == item.prompt_text + "\n"
+        assert items.file(item.recording).with_suffix(".txt").read_text() == target.text + "\n"
+        assert items.file(item.prompt).with_suffix(".txt").read_text() == item.prompt_text + "\n"
     first, second = items.items[:2]
     assert (first.trial, second.trial) == (0, 1) and first.prompt == second.prompt
 

@@ -12,7 +12,7 @@ class TableRater:
 
     name, is_embedded, figures = "FAKEMOS 1.0", True, ("FAKEMOS OVRL", "FAKEMOS SIG")
 
-    def rate(self, path):
+    def rate(self, path, start_seconds=0.0):
         if f"{path.parent.name}/{path.stem}" == "clone/b1":
             raise AudioError("too short", code="AUDIO_TOO_SHORT")
         best = {"recording": 4.0, "copy": 3.0, "clone": 2.0}[path.parent.name]

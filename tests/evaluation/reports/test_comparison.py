@@ -2,15 +2,17 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 
+from resgen_tts.apps import score_comparison
 from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import write_json
 from resgen_tts.evaluation.measures.statistics import holm, paired_difference, permutation_test
 from resgen_tts.evaluation.protocols.synth_folder import read_synth
-from resgen_tts.evaluation.reports.comparison import compare, comparison_markdown
-from resgen_tts.evaluation.reports.stored_scores import LENGTH
+from resgen_tts.evaluation.reports.comparison import compare, comparison_markdown, correct
+from resgen_tts.evaluation.reports.stored_scores import LENGTH, SCORES_FILE
 from resgen_tts.evaluation.scores import score_folder
 
 
@@ -122,6 +124,61 @@ def test_what_cannot_be_compared_is_refused(scores):
             compare(first, other, "clone")
     with pytest.raises(DataError, match="there are recording, copy, clone"):
         compare(*scores, "robot")
+
+
+def test_p_values_are_corrected_over_all_tables_of_a_call(scores):
+    tables = [compare(scores[0], other, "clone") for other in (scores[1], scores[0])]
+    tables[0].differences[0] = replace(tables[0].differences[0], p=0.001)
+    found = correct(tables)
+    every = [one.p for table in tables for one in table.differences]
+    assert [one.p_holm for table in found for one in table.differences] == holm(every)
+    assert found[0].differences[0].p_holm == pytest.approx(0.001 * len(every))  # and not the half of it
+    assert f"corrected for the {len(every)} figures of all 2 tables." in comparison_markdown(found[0])
+    assert f"corrected for the {len(every) // 2} figures of this table." in comparison_markdown(tables[0])
+
+
+def test_one_call_of_the_verb_corrects_over_its_tables(scores, tmp_path, capsys):
+    for name, stored in zip("abc", [*scores, scores[0]], strict=True):
+        write_json(tmp_path / name / SCORES_FILE, stored)
+    score_comparison.main(["--compare", *(str(tmp_path / name) for name in "abc"), "--output", str(tmp_path / "out")])
+    made = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert len(made) == 2 and {table["tables"] for table in made} == {2}
+    assert {table["tests"] for table in made} == {sum(len(table["differences"]) for table in made)}
+    assert capsys.readouterr().out.count("figures of all 2 tables.") == 2
+    two = compare(scores[0], scores[1], "clone")
+    assert made[0]["differences"][0]["difference"]["value"] == two.differences[0].difference.value
+
+
+def test_leaks_of_continuations_are_not_compared(scores):
+    for scored in scores:
+        for item in scored["items"]:
+            item["item"]["continued_seconds"] = 0.5
+    found = compare(*scores, "clone")
+    assert "leak †" not in [one.figure for one in found.differences] and found.of("skip")
+    assert any("Leaks are not counted" in note for note in found.notes)
+
+
+def test_uncut_similarities_are_compared_where_both_sides_have_them(scores):
+    assert "uncut" not in comparison_markdown(compare(*scores, "clone"))
+    for scored, value in zip(scores, (0.25, 0.5), strict=True):
+        for item in scored["items"]:
+            item["outputs"]["clone"]["speaker"]["uncut"] = value
+    assert values(compare(*scores, "clone").of("SIM-o with the uncut utterance")) == pytest.approx([0.25, 0.5, 0.25])
+
+
+def test_prompts_of_another_length_are_refused_and_parts_of_a_protocol_are_told(scores):
+    facts = {"name": "X", "mode": "custom", "prompt_seconds": 3.0, "items": 4, "set_sha256": "beef", "is_subset": False}
+    with pytest.raises(DataError, match=r"prompt_seconds 3\.0, 5\.0"):
+        compare(scores[0] | {"protocol": facts}, scores[1] | {"protocol": facts | {"prompt_seconds": 5.0}}, "clone")
+    same = compare(*(one | {"protocol": facts} for one in scores), "clone")
+    assert not any("protocol" in note for note in same.notes)
+    other = facts | {"set_sha256": "f00d", "is_subset": True}
+    notes = compare(scores[0] | {"protocol": facts}, scores[1] | {"protocol": other}, "clone").notes
+    assert any("set_sha256 beef, f00d" in note for note in notes) and any("is_subset False, True" in n for n in notes)
+    assert any(note.startswith("**SUBSET: 4 items") and note.endswith("(scores 2)") for note in notes)
+    changed = [one | {"protocol": {"name": "V", "mode": "continuation", "trials": 1, "items": 4}} for one in scores]
+    notes = compare(*changed, "clone").notes
+    assert any(note.startswith("**CHANGED:") and note.endswith("(scores 1, 2)") for note in notes)
 
 
 def test_another_prompt_is_told(scores):

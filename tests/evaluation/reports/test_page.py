@@ -64,8 +64,8 @@ def test_all_items_are_listed_and_the_worst_ones_told(report, synth, tmp_path):
 
 def test_a_protocol_of_thousands_stays_light(report, synth, tmp_path):
     items = [
-        dataclasses.replace(scored, item=dataclasses.replace(scored.item, id=f"1089-134686-{number:04d}.{trial}"))
-        for number in range(1237)
+        dataclasses.replace(scored, item=dataclasses.replace(scored.item, id=f"{name}.{trial}", target_id=name))
+        for name in (f"1089-134686-{number:04d}" for number in range(1237))
         for trial, scored in enumerate(report.items[:3])
     ]
     text, _ = make_page(dataclasses.replace(report, items=items, used=len(items)), synth, tmp_path)
@@ -78,6 +78,29 @@ def test_a_part_of_a_protocol_shouts_on_the_page(synth, judges, tmp_path):
     folder = dataclasses.replace(read_synth(synth), protocol={"name": "V", "is_subset": True})
     text, _ = make_page(score_folder(folder, judges, seed=0), synth, tmp_path)
     assert '<p class="warning" role="note">SUBSET: 4 items' in text
+
+
+def test_what_differs_from_the_published_protocol_and_missing_figures_are_on_the_page(synth, judges, tmp_path):
+    read = read_synth(synth)
+    items = [dataclasses.replace(item, speaker="anna") for item in read.items]
+    facts = {"name": "V", "mode": "continuation", "items": 9}
+    folder = dataclasses.replace(read, items=items, protocol=facts)
+    text, _ = make_page(score_folder(folder, judges, seed=0), synth, tmp_path)
+    found = re.findall(r'<p class="warning" role="note">(\w+):', text)
+    assert found == ["SUBSET", "CHANGED"] and "trials not told, published 3" in text
+    assert "(3 of 4 rated)" in text and "not rated by FAKEMOS 1.0: 1 AUDIO_TOO_SHORT" in text
+    assert "None" not in text and "<td>–</td>" in text
+
+
+def test_trials_of_the_same_recording_are_told_once(report, synth, tmp_path):
+    twice = [
+        dataclasses.replace(scored, item=dataclasses.replace(scored.item, id=f"{scored.item.id}.{trial}", trial=trial))
+        for scored in report.items
+        for trial in range(3)
+    ]
+    text, _ = make_page(dataclasses.replace(report, items=twice, used=12), synth, tmp_path, worst=4)
+    assert len(list_rows(text)) == 12
+    assert [name.split(".")[0] for name in re.findall(r'<section id="item-(\S+)"', text)] == ["b1", "a1", "a2", "b2"]
 
 
 def test_waves_that_lie_elsewhere_are_linked_where_they_are(report, synth, tmp_path):

@@ -21,7 +21,8 @@ def several(synth, judges, tmp_path):
     for seed, mended in ((3, {}), (4, {"clone/a1": "the cat sat"}), (5, {"clone/a2": "a dog ran away"})):
         judges.recognizer.heard |= mended
         stored = score_folder(read_synth(synth), judges, seed=0).to_json()
-        write_json(tmp_path / f"{seed}.json", stored | {"run": stored["run"] | {"seed": seed}})
+        stored |= {"run": stored["run"] | {"seed": seed}, "data_sha256": f"da7a{seed}"}
+        write_json(tmp_path / f"{seed}.json", stored)
         found.append(json.loads((tmp_path / f"{seed}.json").read_text()))
     return found
 
@@ -58,10 +59,10 @@ def test_what_is_no_further_seed_is_refused(several):
     with pytest.raises(DataError, match="seed 4 stands twice") as caught:
         summarize_seeds([several[0], several[1], several[1]], "clone")
     assert caught.value.code == "SEED_REPEATED"
-    unknown = copy.deepcopy(several[0])
-    del unknown["run"]["seed"]
-    with pytest.raises(DataError, match="scores 2 do not record the seed"):
-        summarize_seeds([several[1], unknown], "clone")
+    for odd in ("three", True):
+        unknown = several[0] | {"run": {"seed": odd}}
+        with pytest.raises(DataError, match="seed of the synthesis in scores 2 is no whole number"):
+            summarize_seeds([several[1], unknown], "clone")
     with pytest.raises(DataError, match="another ear"):
         summarize_seeds([several[0], several[1] | {"recognizer": "another ear"}], "clone")
     with pytest.raises(DataError, match="no scores"):
@@ -75,3 +76,23 @@ def test_other_weights_and_missing_items_are_told(several):
     assert found.items == 3 and found.of("WER").by_seed[0].value == pytest.approx(2 / 10)
     text = seeds_markdown(found)
     assert "2 different sets of weights" in text and "1 items of seed 3 are left out" in text
+
+
+def test_runs_that_record_no_seed_are_told_as_runs(several):
+    for scores in several[:2]:
+        del scores["run"]["seed"]
+    found = summarize_seeds(several, "clone")
+    assert found.seeds == [None, None, 5] and found.of("WER").spread > 0
+    text = seeds_markdown(found)
+    assert "| figure | items | run 1 | run 2 | seed 5 |" in text and "4 items of 2 speakers at 3 runs." in text
+    assert "* run 1, run 2: what made these outputs recorded no seed" in text
+
+
+def test_the_same_data_twice_is_no_further_run(several):
+    again = copy.deepcopy(several)
+    for scores in again:
+        scores["run"] = {"systems": {"others": "waves"}}  # as adopted waves have it
+    again[2]["data_sha256"] = again[0]["data_sha256"]
+    with pytest.raises(DataError, match="run 1 and run 3 are scores of the same data") as caught:
+        summarize_seeds(again, "clone")
+    assert caught.value.code == "SEED_REPEATED"
