@@ -20,13 +20,12 @@ import numpy as np
 from jaxtyping import Float
 
 from resgen_tts.common.errors import ConfigError, DataError, require
-from resgen_tts.evaluation.judges.pocketsphinx_asr import bundled_pronunciations
+from resgen_tts.evaluation.judges.pocketsphinx_asr import PADDING_SECONDS, bundled_pronunciations, hear
 from resgen_tts.evaluation.measures.normalizers import letters_only, spelled_words
 from resgen_tts.evaluation.measures.phone_names import from_arpabet
 from resgen_tts.evaluation.measures.timed import Forced, Span, Timed
 from resgen_tts.evaluation.waves import SCORING_RATE, is_silent, read_wave
 
-PADDING_SECONDS = 0.2  # silence on each side, as in recognition
 # Frame k begins at k * 10 ms. Its window reaches further, but borders set there are right in the median: on 96 clips of
 # the mini corpus they lie 0 ms (words' starts) and 2 ms (ends) behind the synthesizers' own.
 FRAME_SECONDS = 0.01
@@ -127,7 +126,7 @@ def _align(asked: _Request) -> Forced:
             if decoder.lookup_word(word) is None:
                 decoder.add_word(word, phones, True)
         decoder.set_align_text(" ".join(asked.words))
-        _decode(decoder, wave)
+        hear(decoder, wave)
         found = [(_VARIANT.sub("", one.word), one.start_frame, one.end_frame + 1) for one in decoder.seg() or ()]
     except (RuntimeError, ValueError) as error:
         return Forced(timed=None, problem=f"no alignment: {error}")
@@ -155,16 +154,7 @@ def _span(label: str, start: int, end: int, seconds: float) -> Span:
 def _find_phones(decoder: Any, wave: Float[np.ndarray, "N"]) -> list[tuple[str, int, int]]:
     """Name and frames [start, end) of each phone, by a second pass over words that were found."""
     decoder.set_alignment()
-    _decode(decoder, wave)
+    hear(decoder, wave)
     return [
         (phone.name, phone.start, phone.start + phone.duration) for word in decoder.get_alignment() for phone in word
     ]
-
-
-def _decode(decoder: Any, wave: Float[np.ndarray, "N"]) -> None:
-    padded = np.pad(wave, round(PADDING_SECONDS * SCORING_RATE))
-    pcm = np.round(padded * 32767).astype("<i2")
-    decoder.reinit_feat()
-    decoder.start_utt()
-    decoder.process_raw(pcm.tobytes(), full_utt=True)
-    decoder.end_utt()

@@ -209,20 +209,21 @@ def _transcribe(decoder: Any, path: Path) -> str:
     if is_silent(wave):
         return ""
     try:
-        return _decode(decoder, wave)
+        hear(decoder, wave)
+        found = decoder.hyp()
+        return found.hypstr if found is not None else ""
     except Exception as error:
         raise DataError(f"pocketsphinx failed on {path}: {error}", code="ASR_FAILED") from error
 
 
-def _decode(decoder: Any, wave: Float[np.ndarray, "N"]) -> str:
+def hear(decoder: Any, wave: Float[np.ndarray, "N"]) -> None:
+    """Let a decoder hear a whole wave, with silence around it. What it found must not be asked for while it aligns."""
     padded = np.pad(wave, round(PADDING_SECONDS * SCORING_RATE))
     pcm = np.round(padded * 32767).astype("<i2")
     decoder.reinit_feat()
     decoder.start_utt()
     decoder.process_raw(pcm.tobytes(), full_utt=True)
     decoder.end_utt()
-    found = decoder.hyp()
-    return found.hypstr if found is not None else ""
 
 
 _decoder: Any = None  # one per worker process, made by the pool's initializer

@@ -19,6 +19,7 @@ from resgen_tts.evaluation.measures.statistics import (
 from resgen_tts.evaluation.reports.report import EMBEDDED_MARK, line
 from resgen_tts.evaluation.reports.stored_scores import (
     Scores,
+    by_name,
     counted,
     embedded_scorers,
     figures_of,
@@ -67,8 +68,7 @@ class Comparison:
         Raises:
             KeyError: it is not among them.
         """
-        names = {one.figure.removesuffix(f" {EMBEDDED_MARK}"): one for one in self.differences}
-        return names[figure]
+        return by_name(self.differences, figure)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -10,6 +10,7 @@ from resgen_tts.evaluation.measures.statistics import Interval, seeds_interval, 
 from resgen_tts.evaluation.reports.report import EMBEDDED_MARK, NOT_MEASURED, line
 from resgen_tts.evaluation.reports.stored_scores import (
     Scores,
+    by_name,
     counted,
     embedded_scorers,
     figures_of,
@@ -53,8 +54,7 @@ class SeedsReport:
         Raises:
             KeyError: it is not among them.
         """
-        names = {one.figure.removesuffix(f" {EMBEDDED_MARK}"): one for one in self.figures}
-        return names[figure]
+        return by_name(self.figures, figure)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -52,6 +52,15 @@ class SharedItems:
         return targets, [self.speakers[place] for place in places]
 
 
+def by_name(figures: Sequence[Any], name: str) -> Any:
+    """One of several by its field ``figure``, whatever its mark.
+
+    Raises:
+        KeyError: it is not among them.
+    """
+    return {one.figure.removesuffix(f" {EMBEDDED_MARK}"): one for one in figures}[name]
+
+
 def embedded_scorers(scores: Scores) -> list[str]:
     """Names of the judges that come inside a package; of a file from before they were named, all of them or none."""
     if "embedded_scorers" in scores:
