@@ -59,7 +59,9 @@ def test_the_first_screen_has_samples_to_hear_and_to_see_and_they_are_small():
 
 
 @pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted(ROOT.glob("egs/*/README.md")), *sorted(ROOT.glob("egs/*/samples/*.md"))],
+    "page",
+    [ROOT / "README.md", *(page for kind in ("egs/*/README.md", "egs/*/samples/*.md", "resgen_tts/*/README.md")
+     for page in sorted(ROOT.glob(kind)))],
     ids=lambda path: str(path.relative_to(ROOT)),
 )  # fmt: skip
 def test_links_lead_somewhere(page):
