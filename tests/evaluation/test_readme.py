@@ -12,7 +12,7 @@ COMMANDS = [
     (verb, frozenset(re.findall(r"--[a-z_]+", line)))
     for page in (ROOT / "README.md", ROOT / "resgen_tts" / "evaluation" / "README.md")
     for line in re.sub(r" \\\n", " ", page.read_text(encoding="utf-8")).splitlines()
-    for verb, line in re.findall(r"resgen-tts (protocol|score|score-images|synthesize-list) ([^#`]*)", line)
+    for verb, line in re.findall(r"resgen-tts (protocol|score|score-images|synthesize-list) ([^#`&]*)", line)
 ]
 ELSEWHERE = {"score": {"--compare", "--seeds", "--other_system"}}  # of the parser that compares, tested beside it
 
