@@ -124,11 +124,11 @@ def test_all_repetitions_of_a_word_are_kept():
 @pytest.mark.parametrize(
     "text", ["word " * 20_000, "a" * 100_000, "[[ " * 33_000, "It is so. " * 10_000, "I.\n\n" * 25_000]
 )
-def test_a_hundred_thousand_characters_do_not_take_quadratic_time(text):
+def test_a_hundred_thousand_characters_take_less_than_a_second(text):
     ready = spoken(text)
     started = time.process_time()
     chunks = split(ready)
-    assert time.process_time() - started < 10  # a fraction of a second; a search over all pairs of places takes minutes
+    assert time.process_time() - started < 1
     assert "".join(chunk.text for chunk in chunks) == ready.text
 
 
