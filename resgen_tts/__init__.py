@@ -14,12 +14,12 @@ __version__ = "0.1.0"
 __all__ = ["TTS", "__version__"]
 
 if TYPE_CHECKING:
-    from resgen_tts.apps.tts import TTS
+    from resgen_tts.apps.speaking.tts import TTS
 
 
 def __getattr__(name: str):
     if name == "TTS":
-        from resgen_tts.apps.tts import TTS
+        from resgen_tts.apps.speaking.tts import TTS
 
         return TTS
     raise AttributeError(f"module 'resgen_tts' has no attribute {name!r}")

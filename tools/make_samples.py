@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from resgen_tts.apps.export_voices import NOTICES
+from resgen_tts.apps.weights.export_voices import NOTICES
 from resgen_tts.common.errors import ConfigError, DataError, ResGenError
 from resgen_tts.common.run_dir import commit_hash, hardware_line, staged_folder, write_bytes, write_text
 
 if TYPE_CHECKING:
-    from resgen_tts.apps.tts import TTS
+    from resgen_tts.apps.speaking.tts import TTS
 
 SOUND_BYTES, PICTURE_BYTES = 100_000, 80_000  # a repository keeps every version of them for ever
 PICTURE_COLOURS = 64
@@ -325,7 +325,7 @@ def _facts(options: argparse.Namespace, tts: "TTS") -> str:
 
 def make_samples(options: argparse.Namespace) -> list[Sample]:
     """Speak all items and write the folder, whole or not at all."""
-    from resgen_tts.apps.tts import TTS
+    from resgen_tts.apps.speaking.tts import TTS
 
     if options.output.exists() and not options.force:
         raise ConfigError(f"{options.output} exists.", code="OUTPUT_EXISTS", hint="Pass --force to replace it.")

@@ -88,8 +88,8 @@ class Judge:
     """Items, scorers and the parts that do not change."""
 
     def __init__(self, options: argparse.Namespace):
-        from resgen_tts.apps.sampler_words import changed
-        from resgen_tts.apps.synthesize import Manner
+        from resgen_tts.apps.bench.sampler_words import changed
+        from resgen_tts.apps.scoring.synthesize import Manner
         from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
         from resgen_tts.evaluation.judges.remembered import RememberingEncoder, RememberingRecognizer
         from resgen_tts.evaluation.judges.resemblyzer_speaker import Resemblyzer
@@ -137,8 +137,8 @@ class Judge:
 
     def measure(self, checkpoint: Path, step: int) -> dict[str, Any]:
         """The row of one checkpoint; its clones stay in ``step-*/wav/clone``."""
-        from resgen_tts.apps.pretrained import load_system
-        from resgen_tts.apps.synthesize import speak_tasks
+        from resgen_tts.apps.scoring.synthesize import speak_tasks
+        from resgen_tts.apps.weights.pretrained import load_system
         from resgen_tts.engine.checkpoint import save_model
         from resgen_tts.evaluation.protocols.synth_folder import read_synth
         from resgen_tts.evaluation.reports.validation_curve import curve_row, training_hours, validation_loss
@@ -199,12 +199,12 @@ class Judge:
         return self.copies[key]
 
     def _weights(self, folder: Path) -> Path:
-        from resgen_tts.apps.parts import final_folder
+        from resgen_tts.apps.weights.parts import final_folder
 
         return final_folder(folder) / "model.safetensors"
 
     def _tasks(self, options: argparse.Namespace) -> list[Any]:
-        from resgen_tts.apps.synthesize import pair_tasks, tasks_of_pairs
+        from resgen_tts.apps.scoring.synthesize import pair_tasks, tasks_of_pairs
         from resgen_tts.evaluation.judges.pocketsphinx_asr import ClosedVocabulary, bundled_pronunciations
         from resgen_tts.speech.corpus import load_cuts
 

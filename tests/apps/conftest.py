@@ -36,7 +36,7 @@ def experiment(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(experiment):
     """The exported folder."""
-    from resgen_tts.apps.export import export
+    from resgen_tts.apps.weights.export import export
 
     export(experiment, experiment.parent / "model", name="toy")
     return experiment.parent / "model"
@@ -45,7 +45,7 @@ def model(experiment):
 @pytest.fixture(scope="session")
 def voiced(experiment, reference):
     """The same at half precision, with two voices of its own and a card: its folder."""
-    from resgen_tts.apps.export import export
+    from resgen_tts.apps.weights.export import export
 
     root = reference.parent
     soundfile.write(root / "other.flac", 0.5 * wobble(4.0), 16_000)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from resgen_tts.apps.score_images import score_images
+from resgen_tts.apps.scoring.score_images import score_images
 from resgen_tts.common.errors import CheckpointError, ConfigError
 from resgen_tts.evaluation.judges.inception_features import InceptionFeatures
 from resgen_tts.evaluation.measures.image_quality import PictureFeatures, coverage, frechet_distance, inception_score
@@ -127,7 +127,7 @@ def test_weights_that_are_none_are_refused_and_it_is_said_where_to_get_them(fold
 
 def test_the_verb_with_saved_statistics_gives_the_same_figures(folder, tmp_path, monkeypatch):
     """Real pictures as a reference, then the statistics that were saved of them."""
-    monkeypatch.setattr("resgen_tts.apps.score_images.LEAST_PICTURES", 8)
+    monkeypatch.setattr("resgen_tts.apps.scoring.score_images.LEAST_PICTURES", 8)
     weights, saved = folder / "weights.safetensors", tmp_path / "reference.npz"
     for reference, name in ((folder / "real", "pictures"), (saved, "statistics")):
         keep = saved if name == "pictures" else None

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from resgen_tts.apps.score import ScoreArguments, main, run, score
+from resgen_tts.apps.scoring.score import ScoreArguments, main, run, score
 from resgen_tts.common.errors import ConfigError, DataError
 from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
 from resgen_tts.evaluation.protocols.synth_folder import SynthItem, write_synth

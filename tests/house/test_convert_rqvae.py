@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from resgen_tts.apps.parts import read_part
-from resgen_tts.apps.training import start_from
+from resgen_tts.apps.training.part import start_from
+from resgen_tts.apps.weights.parts import read_part
 from resgen_tts.common.errors import CheckpointError
 from resgen_tts.common.randomness import generator
 from resgen_tts.tokenizers.image_vae import ImageVAE, ImageVAEConfig

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from resgen_tts.apps.cli import main
-from resgen_tts.apps.pretrained_image import load_image_generator, load_image_vae
+from resgen_tts.apps.weights.pretrained_image import load_image_generator, load_image_vae
 from resgen_tts.common.randomness import generator
 from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.image.codes import code_space_hash, read_code_space, read_codes, read_info

@@ -16,8 +16,8 @@ from recipes.stagelib.fingerprint import differences
 from recipes.stagelib.options import parse
 from recipes.stagelib.runner import Runner, StageError
 from recipes.stagelib.stage import Stage
-from resgen_tts.apps.export import PLACEHOLDER
-from resgen_tts.apps.export_voices import read_voice_table
+from resgen_tts.apps.weights.export import PLACEHOLDER
+from resgen_tts.apps.weights.export_voices import read_voice_table
 
 ROOT = Path(__file__).resolve().parents[2]
 WITH_REAL = str(ROOT / "egs" / "studio" / "conf" / "with_real.yaml")
@@ -114,7 +114,7 @@ def test_a_model_gets_the_card_that_is_true_of_it_or_none(tmp_path, options, car
 def test_the_export_understands_its_configuration(tmp_path, smoke):
     from jsonargparse import auto_cli
 
-    from resgen_tts.apps.export import export
+    from resgen_tts.apps.weights.export import export
 
     taken = {}
 
@@ -211,13 +211,14 @@ class Parsed(Exception):
 @pytest.mark.parametrize("smoke", [False, True], ids=["full", "smoke"])
 @pytest.mark.parametrize("recipe", ["mini", "studio"])
 def test_the_trainers_understand_their_configurations(recipe, smoke, tmp_path, monkeypatch):
-    from resgen_tts.apps import train, train_aligner, train_codec, train_generator, training
+    from resgen_tts.apps.training import aligner, codec, generator, train
+    from resgen_tts.apps.training import part as trained
 
     def only_parse(*arguments, **options):
-        training.parse(*arguments, **options)
+        trained.parse(*arguments, **options)
         raise Parsed
 
-    for module in (train, train_aligner, train_codec, train_generator):
+    for module in (train, aligner, codec, generator):
         monkeypatch.setattr(module, "parse", only_parse)
     configs = resolve(ROOT / "egs" / recipe / "conf", stages.SECTIONS, smoke=smoke, override=None)
     earlier = {"vocoder": ["mel_vae"], "aligner": ["codes"], "generator": ["codes", "aligner", "mel_vae"]}

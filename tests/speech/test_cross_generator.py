@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from resgen_tts.apps.pretrained import load_generator
+from resgen_tts.apps.weights.pretrained import load_generator
 from resgen_tts.common.config import to_plain
 from resgen_tts.common.errors import ConfigError, ResGenError
 from resgen_tts.common.lengths import padding_mask

@@ -45,7 +45,7 @@ class FakeTTS:
 
 @pytest.fixture
 def tts(monkeypatch):
-    from resgen_tts.apps.tts import TTS
+    from resgen_tts.apps.speaking.tts import TTS
 
     fake = FakeTTS()
     monkeypatch.setattr(TTS, "from_pretrained", lambda model: fake)

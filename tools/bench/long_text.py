@@ -54,7 +54,7 @@ def measure(options: dict, context: str, num_words: int) -> dict:
     """One run: speak the text as a stream, keep only what is told."""
     import torch
 
-    from resgen_tts.apps.tts import TTS
+    from resgen_tts.apps.speaking.tts import TTS
     from resgen_tts.speech.long_text import LongTextConfig
 
     torch.set_num_threads(options["threads"])

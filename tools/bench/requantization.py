@@ -84,7 +84,7 @@ def main() -> None:
     options = parser.parse_args()
     rng = torch.Generator().manual_seed(0)
     if options.mel_vae is not None:
-        from resgen_tts.apps.pretrained import load_mel_vae
+        from resgen_tts.apps.weights.pretrained import load_mel_vae
 
         space = load_mel_vae(options.mel_vae).code_space
         kinds = {f"codes of {options.split}": real_codes(options.codes, options.split, options.frames)}

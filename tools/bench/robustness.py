@@ -126,7 +126,7 @@ def _percent(value: float, low: float, high: float) -> str:
 
 
 def main() -> None:
-    from resgen_tts.apps.tts import TTS
+    from resgen_tts.apps.speaking.tts import TTS
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(

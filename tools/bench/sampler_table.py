@@ -52,7 +52,7 @@ def plan(
     Raises:
         ConfigError: a setting or value makes no sense, or a name comes twice.
     """
-    from resgen_tts.apps.sampler_words import changed
+    from resgen_tts.apps.bench.sampler_words import changed
 
     cells = {"base": (base, "")}
     for factor, values in factors.items():
@@ -149,8 +149,8 @@ class Bench:
     """One model, items and scorers."""
 
     def __init__(self, options: argparse.Namespace):
-        from resgen_tts.apps.pretrained import load_system
-        from resgen_tts.apps.synthesize import Manner, model_facts, model_parts, tasks_of_list
+        from resgen_tts.apps.scoring.synthesize import Manner, model_facts, model_parts, tasks_of_list
+        from resgen_tts.apps.weights.pretrained import load_system
         from resgen_tts.common.run_dir import commit_hash, hardware_line, sha256_file
         from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
         from resgen_tts.evaluation.judges.remembered import RememberingEncoder
@@ -189,7 +189,7 @@ class Bench:
         """Figures of one cell, and whether it was made now."""
         import shutil
 
-        from resgen_tts.apps.synthesize import Manner, speak_tasks
+        from resgen_tts.apps.scoring.synthesize import Manner, speak_tasks
         from resgen_tts.common.run_dir import read_json, write_json
 
         folder = self.output / "cells" / name.replace("=", "_").replace(":", "_")
@@ -257,7 +257,7 @@ def main() -> int:
     options = parser.parse_args()
     import torch
 
-    from resgen_tts.apps.sampler_words import changed
+    from resgen_tts.apps.bench.sampler_words import changed
     from resgen_tts.common.run_dir import write_json, write_text
 
     torch.set_num_threads(options.threads)

@@ -318,7 +318,7 @@ def _shown(interval: Interval | None) -> str:
 
 
 def main() -> int:
-    from resgen_tts.apps.recording_alignment import say_in_arpabet
+    from resgen_tts.apps.scoring.recording_alignment import say_in_arpabet
     from resgen_tts.common.run_dir import commit_hash, hardware_line, write_json, write_text
     from resgen_tts.evaluation.judges.dnsmos import Dnsmos
     from resgen_tts.evaluation.judges.pocketsphinx_alignment import PocketSphinxAligner

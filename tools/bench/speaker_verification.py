@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from resgen_tts.apps.judges import make_encoder
+from resgen_tts.apps.scoring.judges import make_encoder
 from resgen_tts.common.errors import DataError, ResGenError
 from resgen_tts.common.run_dir import commit_hash, sha256_file, write_json
 from resgen_tts.evaluation.measures.speaker import SpeakerEncoder

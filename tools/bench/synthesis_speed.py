@@ -76,7 +76,7 @@ def work(job: Mapping[str, Any]) -> dict[str, Any]:
     begun = time.monotonic()
     import torch
 
-    from resgen_tts.apps.tts import TTS
+    from resgen_tts.apps.speaking.tts import TTS
 
     torch.set_num_threads(job["threads"])
     imported = time.monotonic()

@@ -51,6 +51,6 @@ def libri(tmp_path_factory) -> Path:
 def aligner():
     """pocketsphinx; each recording is aligned once for all tests."""
     pytest.importorskip("pocketsphinx", reason="the extra 'eval' is not installed; cuts at words are NOT tested")
-    from resgen_tts.apps.protocol import choose_aligner
+    from resgen_tts.apps.scoring.protocol import choose_aligner
 
     return RememberedAligner(choose_aligner("pocketsphinx"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from resgen_tts.apps import score_comparison
+from resgen_tts.apps.scoring import score_comparison
 from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import write_json
 from resgen_tts.evaluation.measures.statistics import holm, paired_difference, permutation_test

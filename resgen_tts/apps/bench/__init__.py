@@ -1,0 +1,1 @@
+"""The schemes of generating codes side by side."""

@@ -1,0 +1,1 @@
+"""What is made of a corpus before training: text, symbols, codes."""

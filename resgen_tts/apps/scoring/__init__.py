@@ -1,0 +1,1 @@
+"""The verbs that measure: protocols, spoken items, scores, comparisons."""

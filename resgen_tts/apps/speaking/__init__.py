@@ -1,0 +1,1 @@
+"""The doors that speak: the Python class, the verbs synth and voice, and what transcribes a reference."""

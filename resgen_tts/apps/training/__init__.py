@@ -1,0 +1,1 @@
+"""The verb train, part by part."""

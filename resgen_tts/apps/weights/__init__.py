@@ -1,0 +1,1 @@
+"""Folders of trained parts: found, read, and written for others."""

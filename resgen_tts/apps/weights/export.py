@@ -1,0 +1,155 @@
+"""The stage ``export``: one folder with everything that speaking needs."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from resgen_tts.apps.weights.bundled import MODEL_FACTS, VOICES
+from resgen_tts.apps.weights.export_voices import NOTICES, copy_notices, export_voices, read_voice_table
+from resgen_tts.apps.weights.half_precision import save_halved
+from resgen_tts.apps.weights.parts import final_folder
+from resgen_tts.apps.weights.pretrained import GRIFFIN_LIM, PARTS, load_exported
+from resgen_tts.common.config import to_plain
+from resgen_tts.common.errors import DataError
+from resgen_tts.common.run_dir import commit_hash, hardware_line, read_json, staged_folder, write_json, write_text
+from resgen_tts.core.sampler_config import SamplerConfig
+from resgen_tts.engine.checkpoint import MODEL, load_model, load_tensors
+
+CARD = "README.md"
+PLACEHOLDER = re.compile(r"\{\{.*?\}\}", re.DOTALL)  # what is still to be written in a card: {{KNOWN_FAILURES}}
+
+
+def export(
+    exp: Path,
+    output: Path,
+    name: str = "",
+    report: Path | None = None,
+    vocoder: Path | None = None,
+    precision: Literal["full", "half"] = "full",
+    voices: Path | None = None,
+    card: Path | None = None,
+) -> None:
+    """Copy the trained parts (safetensors, configuration, checksums) and write a model card.
+
+    Args:
+        exp: folder with mel_vae, vocoder and generator.
+        output: folder to write; replaced as a whole.
+        name: of the model in its card; the output folder's name where left out.
+        report: Markdown report to include in the card.
+        vocoder: its folder, or griffin_lim; ``exp``'s where left out.
+        precision: full copies the parts, which can also be trained on; half writes float16 weights and leaves out what
+            only training needs.
+        voices: table of recordings that become the model's own voices, the first one its default; tab-separated, with
+            the columns name, file (relative to the table), text, source, licence, about. A LICENSES.md beside it, with
+            the notices that must go with the recordings, goes with the voices.
+        card: Markdown of what else the card shall say: data, licences, attribution, known failures; no {{placeholder}}
+            may be left in it.
+    Raises:
+        CheckpointError: a part is broken; EXPORT_OVERFLOW, a weight is too large for half precision.
+        DataError: FILE_MISSING; VOICE_TABLE, the table of voices is none; CARD_UNFILLED, a placeholder is left.
+    """
+    name = name or Path(output).name
+    recordings = read_voice_table(voices) if voices is not None else []
+    about, measured = (_text_of(file) for file in (card, report))
+    _check_filled(card, about)
+    with staged_folder(output) as folder:
+        for part in PARTS:
+            chosen = vocoder if part == "vocoder" else None
+            if str(chosen) != GRIFFIN_LIM:
+                _export_part(final_folder(chosen or Path(exp) / part), folder / part, part, precision)
+        facts = {
+            "name": name,
+            "commit": commit_hash(),
+            "hardware": hardware_line(),
+            "precision": precision,
+            "parts": PARTS,
+            "sampler": _scored_sampler(Path(exp)),
+            "vocoder": GRIFFIN_LIM if str(vocoder) == GRIFFIN_LIM else "vocoder",
+        }
+        write_json(folder / MODEL_FACTS, facts)
+        load_exported(folder)  # what was written must load
+        made = export_voices(folder, recordings) if recordings else []
+        notices = copy_notices(voices, folder) if voices is not None else False
+        sizes = _sizes(folder)
+        write_json(folder / MODEL_FACTS, facts | {"sizes": sizes, "voices": [voice["name"] for voice in made]})
+        write_text(folder / CARD, _card(facts, sizes, made, notices, about, measured or "No report was given.\n"))
+    for what, size in sizes.items():
+        print(f"export: {what}: {_said(size)}")
+    print(f"export: {output}")
+
+
+def _export_part(source: Path, folder: Path, part: str, precision: str) -> None:
+    if precision == "half":
+        save_halved(source, folder, part)
+    else:
+        load_model(source)  # verified before it is copied
+        shutil.copytree(source, folder)
+    # safetensors keeps its files to their owner; whoever may read the rest of a model may read its weights.
+    shutil.copymode(folder / "config.json", folder / MODEL)
+
+
+def _sizes(folder: Path) -> dict[str, dict[str, int]]:
+    """Values in the weights and bytes of all files, of each part, of the voices, and in total."""
+    sizes = {}
+    for part in (*PARTS, VOICES):
+        files = sorted((folder / part).iterdir()) if (folder / part).is_dir() else []
+        if not files:
+            continue
+        weights = load_tensors(folder / part / MODEL).values() if part != VOICES else ()
+        sizes[part] = {
+            "parameters": sum(value.numel() for value in weights),
+            "bytes": sum(file.stat().st_size for file in files),
+        }
+    return sizes | {"total": {key: sum(size[key] for size in sizes.values()) for key in ("parameters", "bytes")}}
+
+
+def _said(size: dict[str, int]) -> str:
+    return f"{size['parameters'] / 1e6:.2f} M values, {size['bytes'] / 1e6:.2f} MB"
+
+
+def _card(facts: dict, sizes: dict, voices: list[dict], notices: bool, about: str, measured: str) -> str:
+    """The model's README: what it is, its sizes, its voices, what its maker says of it, its figures."""
+    rows = [f"| {what} | {' | '.join(_said(size).split(', '))} |" for what, size in sizes.items()]
+    if "vocoder" not in sizes:
+        rows.insert(1, "| vocoder | Griffin-Lim, not trained | |")
+    precision = "half precision (float16 weights)" if facts["precision"] == "half" else "full precision"
+    said = [
+        f"# {facts['name']}",
+        f"A ResGen text-to-speech system (arXiv:2412.10208), made by resgen_tts at commit {facts['commit']}.",
+        "\n".join(["| part | size | on disk |", "|---|---|---|", *rows]),
+        f"Weights in {precision}. It speaks English in the voice of a reference recording. Use it only with voices "
+        "whose owners agree; say that the speech is synthetic.",
+    ]
+    if voices:
+        columns = ("name", "about", "seconds", "text", "source", "licence")
+        table = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+        table += [f"| {' | '.join(str(voice[name]).replace('|', '/') for name in columns)} |" for voice in voices]
+        said += ["## Voices", "The first one speaks where none is asked for.", "\n".join(table)]
+        said += [f"The notices of these recordings: [{VOICES}/{NOTICES}]({VOICES}/{NOTICES})."] if notices else []
+    said += [about.strip()] if about else []
+    return "\n\n".join([*said, "## Measured", measured])
+
+
+def _text_of(file: Path | None) -> str:
+    if file is None:
+        return ""
+    if not Path(file).is_file():
+        raise DataError(f"{file} does not exist.", code="FILE_MISSING")
+    return Path(file).read_text(encoding="utf-8")
+
+
+def _check_filled(card: Path | None, text: str) -> None:
+    """Raise where a card still waits for something to be written."""
+    if left := list(dict.fromkeys(PLACEHOLDER.findall(text))):
+        raise DataError(
+            f"{card} is not finished: {', '.join(left)}.",
+            code="CARD_UNFILLED",
+            hint="Write what belongs there, or take the place out.",
+        )
+
+
+def _scored_sampler(exp: Path) -> dict:
+    """The sampler of the figures in the card; the default where nothing was synthesized."""
+    run = exp / "synth" / "run.json"
+    return read_json(run)["sampler"] if run.is_file() else to_plain(SamplerConfig())
