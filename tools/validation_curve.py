@@ -179,7 +179,7 @@ class Judge:
         from resgen_tts.evaluation.measures.reconstruction import mel_l1
         from resgen_tts.evaluation.measures.text_error import text_error, total
         from resgen_tts.evaluation.waves import read_wave
-        from resgen_tts.speech.audio_io import save_wav
+        from resgen_tts.speech.audio.save import save_wav
 
         files = [self._weights(folder) for folder in (self.mel_vae, self.vocoder)]
         key = tuple(sha256_file(file) if file.is_file() else str(file) for file in files)

@@ -11,8 +11,8 @@ from recipes.corpora.manifests import write_flac
 from recipes.corpora.resume import once, work_folder
 from recipes.corpora.rows import file_state
 from resgen_tts.common.errors import AudioError
-from resgen_tts.speech.audio_checks import speech_span
-from resgen_tts.speech.audio_io import AudioLimits, load_audio
+from resgen_tts.speech.audio.checks import speech_span
+from resgen_tts.speech.audio.load import AudioLimits, load_audio
 
 INTAKE_VERSION = 1  # raise it when the same file is to give other samples
 LIMITS = AudioLimits(follow_links=True)  # where a path leads was checked with its row

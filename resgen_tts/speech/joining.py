@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from resgen_tts.speech.audio_checks import FRAME_SECONDS, frame_levels_db
+from resgen_tts.speech.audio.checks import FRAME_SECONDS, frame_levels_db
 
 HELD_SECONDS = 0.01  # kept beside what is heard as speech
 EDGE_SECONDS = 0.003  # fade at an edge that has no silence

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resgen_tts.common.errors import AudioError, TextError
 from resgen_tts.speech.alignment import Aligner
-from resgen_tts.speech.audio_io import GOOD_REFERENCE_SECONDS, MIN_REFERENCE_SECONDS
+from resgen_tts.speech.audio.load import GOOD_REFERENCE_SECONDS, MIN_REFERENCE_SECONDS
 from resgen_tts.speech.reference import CleanReference, Cut, ReferenceConfig, choose_cut, clean, word_frames
 from resgen_tts.speech.result import shortened
 from resgen_tts.speech.text.normalize import NormalizedText

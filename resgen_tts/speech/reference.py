@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from resgen_tts.common.errors import ConfigError
-from resgen_tts.speech.audio_checks import FRAME_SECONDS, frame_levels_db, speech_span
+from resgen_tts.speech.audio.checks import FRAME_SECONDS, frame_levels_db, speech_span
 
 HIGHEST_PEAK = 0.97  # what a gain may lift the loudest sample to
 SPEECH_BELOW_LOUD_DB = 35.0  # frames up to here under the loud ones are speech

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from resgen_tts.speech.audio_io import clipped_notes, to_pcm
+from resgen_tts.speech.audio.save import clipped_notes, to_pcm
 
 Trace = tuple[Int[np.ndarray, "_ D"], ...]
 """Codes before each step and at the end, -1 where they are still hidden."""

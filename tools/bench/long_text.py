@@ -120,7 +120,7 @@ class Prints:
         return float(found @ self.own / max(1e-9, np.linalg.norm(found) * np.linalg.norm(self.own)))
 
     def _print(self, wave: np.ndarray) -> np.ndarray:
-        from resgen_tts.speech.audio_io import save_wav
+        from resgen_tts.speech.audio.save import save_wav
 
         with tempfile.TemporaryDirectory() as folder:
             save_wav(Path(folder) / "a.wav", wave, self.sample_rate)

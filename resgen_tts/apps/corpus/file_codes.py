@@ -161,7 +161,7 @@ def encode_file(arguments: list[str]) -> None:
     _check_output(options.output, options.force)
 
     from resgen_tts.apps.weights.tokenizers import load_tokenizer
-    from resgen_tts.speech.audio_io import load_audio
+    from resgen_tts.speech.audio.load import load_audio
 
     tokenizer = load_tokenizer(options.tokenizer, options.vocoder)
     loaded = load_audio(options.file, sample_rate=tokenizer.sample_rate)
@@ -211,7 +211,7 @@ def decode_main(arguments: list[str]) -> None:
         raise ConfigError(f"--depth must lie in 1..{levels}, the levels of {options.file}, got {depth}")
 
     from resgen_tts.apps.weights.tokenizers import load_tokenizer
-    from resgen_tts.speech.audio_io import save_wav
+    from resgen_tts.speech.audio.save import save_wav
 
     if not options.tokenizer and ":" in content.tokenizer and not Path(content.tokenizer).exists():
         raise ConfigError(

@@ -126,7 +126,7 @@ class CopyFolder:
         systems: Sequence[str],
     ) -> dict[str, Any]:
         """Write the waves and codes of one recording."""
-        from resgen_tts.speech.audio_io import save_wav
+        from resgen_tts.speech.audio.save import save_wav
 
         copies = make_copies(tokenizer, samples, depths)
         content = FileCodes(

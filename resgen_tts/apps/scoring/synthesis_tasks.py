@@ -140,7 +140,7 @@ def tasks_of_set(items: ItemSet, system: "Synthesizer", reference: ReferenceConf
 
 
 def _reference_loader(system: "Synthesizer", reference: ReferenceConfig) -> Callable[[Path], np.ndarray]:
-    from resgen_tts.speech.audio_io import load_reference
+    from resgen_tts.speech.audio.load import load_reference
 
     rate = system.tokenizer.sample_rate
     return lambda path: load_reference(path, sample_rate=rate, is_cut=reference.is_cut).samples

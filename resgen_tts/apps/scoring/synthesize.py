@@ -258,7 +258,7 @@ def _plain(manner: Manner) -> dict[str, dict[str, Any]]:
 def _speak(
     system: "Synthesizer", task: Task, output: Path, manner: Manner, seed: int, has_copies: bool
 ) -> dict[str, Any]:
-    from resgen_tts.speech.audio_io import save_wav
+    from resgen_tts.speech.audio.save import save_wav
 
     rate = system.tokenizer.sample_rate
     prompt = task.load_prompt()

@@ -108,7 +108,7 @@ def _open_output(output: Path) -> Iterator[BinaryIO]:
             shutil.copyfileobj(raw, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         return
-    from resgen_tts.speech.wav_stream import staged_file
+    from resgen_tts.speech.audio.wav_stream import staged_file
 
     with staged_file(output) as raw:
         yield raw
@@ -145,7 +145,7 @@ def _speak_chunks(
     """Speak chunk by chunk into the file: no more of a long text is ever in memory."""
     from tqdm import tqdm
 
-    from resgen_tts.speech.wav_stream import wav_stream
+    from resgen_tts.speech.audio.wav_stream import wav_stream
 
     started, first_audio, rows = time.perf_counter(), 0.0, []
     warnings = [] if voice.is_loaded else list(voice.warnings)
@@ -182,7 +182,7 @@ def _speak_whole(
     lengths: dict[str, Any],
 ) -> dict[str, Any]:
     """Speak all of it, for what must see the whole: the self-check and the pictures."""
-    from resgen_tts.speech.wav_stream import wav_stream
+    from resgen_tts.speech.audio.wav_stream import wav_stream
 
     started = time.perf_counter()
     spoken = tts(

@@ -128,7 +128,7 @@ def _check_stdout(options: argparse.Namespace) -> None:
 
 
 def _check_output(output: Path, is_forced: bool) -> None:
-    from resgen_tts.speech.audio_io import check_wav_name
+    from resgen_tts.speech.audio.save import check_wav_name
 
     if output.is_dir():
         raise ConfigError(f"{output} is a folder.", code="OUTPUT_NOT_A_FILE", hint="Name a file in it.")

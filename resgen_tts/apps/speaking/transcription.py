@@ -10,7 +10,7 @@ from jaxtyping import Float
 from resgen_tts.common.errors import CheckpointError, TextError
 from resgen_tts.evaluation.judges.pocketsphinx_asr import PocketSphinx
 from resgen_tts.evaluation.measures.text_error import Recognizer
-from resgen_tts.speech.audio_io import save_wav
+from resgen_tts.speech.audio.save import save_wav
 from resgen_tts.speech.voice_facts import MEND_TRANSCRIPT
 
 WHISPER_VARIABLE = "RESGEN_TTS_WHISPER"  # a local folder of Whisper, for "auto"

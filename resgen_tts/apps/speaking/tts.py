@@ -22,7 +22,8 @@ from resgen_tts.common.config import from_plain
 from resgen_tts.common.errors import AudioError, ConfigError, ResGenError, TextError
 from resgen_tts.common.randomness import seed_of
 from resgen_tts.core.sampler_config import SamplerConfig
-from resgen_tts.speech.audio_io import check_wav_name, load_reference, save_wav
+from resgen_tts.speech.audio.load import load_reference
+from resgen_tts.speech.audio.save import check_wav_name, save_wav
 from resgen_tts.speech.length import LengthConfig
 from resgen_tts.speech.long_text import LongTextConfig
 from resgen_tts.speech.narration import SpeechRequest

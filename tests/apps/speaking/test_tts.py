@@ -12,7 +12,7 @@ import pytest
 from resgen_tts import TTS
 from resgen_tts.apps.speaking import transcription
 from resgen_tts.common.errors import AudioError, CheckpointError, ConfigError, DataError, ResGenError, TextError
-from resgen_tts.speech.audio_io import load_audio
+from resgen_tts.speech.audio.load import load_audio
 from resgen_tts.speech.length import LengthConfig
 from resgen_tts.speech.long_text import LongTextConfig
 from resgen_tts.speech.reference import ReferenceConfig

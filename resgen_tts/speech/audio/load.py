@@ -1,4 +1,4 @@
-"""Audio files, in and out: what is damaged, unfit or not audio at all is refused with a code, or read with a warning.
+"""Audio files that come in: what is damaged, unfit or not audio at all is refused with a code, or read with a warning.
 
 The order is fixed, cheap before dear: the directory entry, the first bytes, the header, the samples in blocks, and only
 then arithmetic on all of them. Nothing is decoded that the header does not allow.
@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int16
+from jaxtyping import Float
 
 from resgen_tts.common.errors import AudioError, ConfigError
-from resgen_tts.common.run_dir import write_bytes
-from resgen_tts.speech import audio_checks
-from resgen_tts.speech.audio_container import SNIFFED_BYTES, SUFFIXES, ogg_is_cut_short, sniff, wav_is_cut_short
+from resgen_tts.speech.audio import checks
+from resgen_tts.speech.audio.container import SNIFFED_BYTES, SUFFIXES, ogg_is_cut_short, sniff, wav_is_cut_short
 
 MIN_REFERENCE_SECONDS = 1.0
 GOOD_REFERENCE_SECONDS = 3.0
@@ -98,7 +97,7 @@ def load_audio(path: Path | str, *, sample_rate: int, limits: AudioLimits | None
         size = os.fstat(file.fileno()).st_size
         channels, rate = _decode(file, size, name, Path(os.fsdecode(path)).suffix.lower(), limits, warnings)
     samples = _clean(channels, name, warnings)
-    if rate < sample_rate or audio_checks.is_telephone_band(samples, rate):
+    if rate < sample_rate or checks.is_telephone_band(samples, rate):
         warnings.append(f"AUDIO_LOW_BANDWIDTH: {name} has no high frequencies (recorded at {rate} Hz); it sounds dull.")
     if rate != sample_rate:
         samples = _resample(samples, rate, sample_rate)
@@ -141,55 +140,6 @@ def load_reference(
             + ("." if is_cut else ", or leave out --no-hygiene: then it is cut at a pause, and its text with it."),
         )
     return LoadedAudio(loaded.samples, sample_rate, tuple(warnings))
-
-
-def save_wav(path: Path | str, samples: Float[np.ndarray, "N"], sample_rate: int) -> tuple[str, ...]:
-    """Write [N] as mono 16-bit PCM WAV, whole or not at all. Samples beyond [-1, 1] are clipped, as a player does.
-
-    Returns:
-        The warning AUDIO_CLIPPED where any were.
-    Raises:
-        AudioError: AUDIO_NONFINITE or AUDIO_NO_SAMPLES; nothing is written.
-    """
-    import soundfile
-
-    name = shown_name(path)
-    if not len(samples):
-        raise AudioError(f"{name} would hold no samples; nothing was written.", code="AUDIO_NO_SAMPLES")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{name} would hold NaN or infinity; nothing was written.", code="AUDIO_NONFINITE")
-    buffer = io.BytesIO()
-    pcm, num_clipped = to_pcm(samples)
-    soundfile.write(buffer, pcm, sample_rate, format="WAV", subtype="PCM_16")
-    write_bytes(Path(path), buffer.getvalue())
-    return clipped_notes(num_clipped, len(samples))
-
-
-def check_wav_name(path: Path) -> None:
-    """Refuse a name that says another kind of file than the one that is written.
-
-    Raises:
-        ConfigError: OUTPUT_FORMAT.
-    """
-    if path.suffix.lower() not in ("", ".wav"):
-        raise ConfigError(
-            f"{path} ends in {path.suffix}, and only WAV is written.",
-            code="OUTPUT_FORMAT",
-            hint=f"Write {path.with_suffix('.wav').name}, and convert it.",
-        )
-
-
-def to_pcm(samples: Float[np.ndarray, "N"]) -> tuple[Int16[np.ndarray, "N"], int]:
-    """16-bit samples, and how many of them had to be clipped."""
-    scaled = np.round(samples * 32767)
-    return np.clip(scaled, -32767, 32767).astype(np.int16), int((np.abs(scaled) > 32767).sum())
-
-
-def clipped_notes(num_clipped: int, num_samples: int) -> tuple[str, ...]:
-    """A warning where speech was, or when it is written will be, louder than 16 bits hold."""
-    if not num_clipped:
-        return ()
-    return (f"AUDIO_CLIPPED: {num_clipped} of {num_samples} samples are beyond full scale, where a file cuts them off",)
 
 
 def _open_regular(path: Path | str, name: str, limits: AudioLimits) -> io.FileIO:
@@ -345,18 +295,18 @@ def _clean(channels: Float[np.ndarray, "N K"], name: str, warnings: list[str]) -
             code="AUDIO_OUT_OF_RANGE",
             hint="It may hold integers stored as floats: divide by 32768.",
         )
-    if audio_checks.is_silent(channels.reshape(-1)):
+    if checks.is_silent(channels.reshape(-1)):
         raise AudioError(
             f"{name} is silent (peak {peak:.1e}).", code="AUDIO_SILENT", hint="Check the microphone or the channel."
         )
     # Before any scaling: full scale is where the recorder stopped, and flattened peaks are what is left of it.
-    clipped = any(audio_checks.is_clipped(channels[:, channel]) for channel in range(channels.shape[1]))
-    samples, cancelled = audio_checks.mix_down(channels)
+    clipped = any(checks.is_clipped(channels[:, channel]) for channel in range(channels.shape[1]))
+    samples, cancelled = checks.mix_down(channels)
     if cancelled:
         warnings.append(f"AUDIO_PHASE_CANCEL: the channels of {name} cancel each other; only the loudest is used.")
     if clipped:
         warnings.append(f"AUDIO_CLIPPED: {name} is overdriven; its loud parts are distorted.")
-    if audio_checks.has_dc_offset(samples):
+    if checks.has_dc_offset(samples):
         warnings.append(f"AUDIO_DC_OFFSET: {name} is off centre by {samples.mean():+.3f}; this was taken out.")
         samples = samples - samples.mean(dtype=np.float64).astype(np.float32)
     peak = float(np.abs(samples).max())

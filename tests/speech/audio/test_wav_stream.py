@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from resgen_tts.common.errors import AudioError
-from resgen_tts.speech.audio_io import save_wav
-from resgen_tts.speech.wav_stream import open_wav_stream
+from resgen_tts.speech.audio.save import save_wav
+from resgen_tts.speech.audio.wav_stream import open_wav_stream
 
 
 def test_pieces_give_the_bytes_of_the_whole(tmp_path):

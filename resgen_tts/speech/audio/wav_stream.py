@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from resgen_tts.common.errors import AudioError, ConfigError
-from resgen_tts.speech.audio_io import clipped_notes, shown_name, to_pcm
+from resgen_tts.speech.audio.load import shown_name
+from resgen_tts.speech.audio.save import clipped_notes, to_pcm
 
 
 class WavStream:

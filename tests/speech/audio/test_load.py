@@ -9,9 +9,10 @@ import pytest
 import soundfile
 
 from resgen_tts.common.errors import AudioError, ConfigError
-from resgen_tts.speech import audio_checks
-from resgen_tts.speech.audio_container import ogg_is_cut_short, sniff, wav_is_cut_short
-from resgen_tts.speech.audio_io import AudioLimits, load_audio, load_reference, save_wav, shown_name
+from resgen_tts.speech.audio import checks
+from resgen_tts.speech.audio.container import ogg_is_cut_short, sniff, wav_is_cut_short
+from resgen_tts.speech.audio.load import AudioLimits, load_audio, load_reference, shown_name
+from resgen_tts.speech.audio.save import save_wav
 
 RATE = 16000
 
@@ -303,20 +304,20 @@ def test_speech_span_finds_the_speech_and_not_a_click():
     wave = np.full(3 * RATE, 1e-4, np.float32)
     wave[RATE : 2 * RATE] = voice(1.0)
     wave[RATE // 4] = 0.5  # one sample: a click
-    start, stop = audio_checks.speech_span(wave, RATE, keep_seconds=0.1)
+    start, stop = checks.speech_span(wave, RATE, keep_seconds=0.1)
     assert abs(start - 0.9 * RATE) <= 0.02 * RATE and abs(stop - 2.1 * RATE) <= 0.02 * RATE
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
-    assert audio_checks.speech_span(noise, RATE) == (0, RATE)
-    assert audio_checks.speech_span(noise[:100], RATE) == (0, 100)
+    assert checks.speech_span(noise, RATE) == (0, RATE)
+    assert checks.speech_span(noise[:100], RATE) == (0, 100)
     clicks = np.zeros(RATE, np.float32)
     clicks[::800] = 0.5  # nothing lasts 30 ms
-    assert audio_checks.speech_span(clicks, RATE) == (0, RATE)
+    assert checks.speech_span(clicks, RATE) == (0, RATE)
 
 
 def test_a_word_in_a_long_silence_is_found():
     wave = np.zeros(6 * RATE, np.float32)
     wave[3 * RATE : int(3.2 * RATE)] = voice(0.2)
-    start, stop = audio_checks.speech_span(wave, RATE, keep_seconds=0.1)
+    start, stop = checks.speech_span(wave, RATE, keep_seconds=0.1)
     assert abs(start - 2.9 * RATE) <= 0.02 * RATE and abs(stop - 3.3 * RATE) <= 0.02 * RATE
 
 

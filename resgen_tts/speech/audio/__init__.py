@@ -1,0 +1,1 @@
+"""Audio files: what comes in is checked, what goes out is whole."""
