@@ -100,7 +100,8 @@ def make_voice(
         kept_written = spoken.original[: spoken.span(0, len(kept_spoken))[1]]
     closing = 0 if reference.exact_seconds is not None else round(reference.closing_seconds * rate_hz)
     kept = np.pad(kept, (0, closing + (-len(kept) - closing) % tokenizer.hop_samples))
-    codes, _ = tokenizer.encode(torch.from_numpy(kept)[None], torch.tensor([len(kept)]))
+    device = tokenizer.code_space.codebooks.device
+    codes = tokenizer.encode(torch.from_numpy(kept)[None].to(device), torch.tensor([len(kept)], device=device))[0].cpu()
     is_optional = aligner.is_optional(kept_encoded.numbers[None])[0]
     durations = _fit(durations, codes.shape[1] * generator.config.frames_per_code, is_optional)
     left = AlignedText(kept_encoded, _features(aligner, kept_encoded), durations)
@@ -166,7 +167,7 @@ def samples_hash(samples: Float[np.ndarray, " N"]) -> str:
 def _mel(tokenizer: MelTokenizer, samples: Float[np.ndarray, " N"]) -> Float[Tensor, "1 T M"]:
     """Log-mel of a recording followed by silence up to a whole code frame, as the encode stage leaves it."""
     whole = np.pad(samples, (0, -len(samples) % tokenizer.hop_samples))
-    return tokenizer.log_mel(torch.from_numpy(whole)[None])
+    return tokenizer.log_mel(torch.from_numpy(whole)[None].to(tokenizer.code_space.codebooks.device))
 
 
 def _align(aligner: Aligner, encoded: EncodedText, mel: Float[Tensor, "1 T M"], seconds: float) -> AlignedText:
@@ -175,7 +176,7 @@ def _align(aligner: Aligner, encoded: EncodedText, mel: Float[Tensor, "1 T M"], 
     Raises:
         AudioError: AUDIO_TOO_SHORT, there are more symbols that must be heard than frames.
     """
-    symbols, count = encoded.numbers[None], torch.tensor([len(encoded)])
+    symbols, count = encoded.numbers[None].to(mel.device), torch.tensor([len(encoded)])
     needed = int((~aligner.is_optional(symbols)).sum())
     if needed > mel.shape[1]:  # told before anything is computed: attention is quadratic in the symbols
         raise AudioError(
@@ -184,13 +185,15 @@ def _align(aligner: Aligner, encoded: EncodedText, mel: Float[Tensor, "1 T M"], 
             hint="Check that the reference's text (--ref-text) is what was said.",
         )
     features = _features(aligner, encoded)
-    durations = aligner.align(features, symbols, count, mel, torch.tensor([mel.shape[1]]))[0]
-    return AlignedText(encoded, features, durations)
+    frames = torch.tensor([mel.shape[1]], device=mel.device)
+    durations = aligner.align(features, symbols, count.to(mel.device), mel, frames)[0]
+    return AlignedText(encoded, features, durations.cpu())
 
 
 def _features(aligner: Aligner, encoded: EncodedText) -> Float[Tensor, "1 N F"]:
-    more = None if encoded.features is None else encoded.features[None]
-    return aligner.encode(encoded.numbers[None], torch.tensor([len(encoded)]), more)
+    device = aligner.to_mel.weight.device
+    more = None if encoded.features is None else encoded.features[None].to(device)
+    return aligner.encode(encoded.numbers[None].to(device), torch.tensor([len(encoded)], device=device), more)
 
 
 def _choose(

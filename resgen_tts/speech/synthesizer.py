@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -38,7 +39,12 @@ knows little yet, magnifies it to some draws in a thousand. What is drawn instea
 
 
 class Synthesizer(nn.Module):
-    """Tokenizer, generator and text units of one trained system."""
+    """Tokenizer, generator and text units of one trained system.
+
+    Attributes:
+        finish: what is done to the audio of every chunk before anybody gets it: (samples [N], Hz) to as many samples.
+            The one place where speech is marked as made.
+    """
 
     def __init__(self, tokenizer: MelTokenizer, generator: SpeechGenerator | CrossGenerator, units: TextUnits):
         super().__init__()
@@ -50,7 +56,13 @@ class Synthesizer(nn.Module):
         self.rates = Rates(
             tokenizer.sample_rate, tokenizer.frame_rate_hz, tokenizer.hop_samples // per_code, tokenizer.hop_samples
         )
+        self.finish: Callable[[np.ndarray, int], np.ndarray] | None = None
         self.eval().requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; what is given out is on the CPU."""
+        return self.tokenizer.code_space.codebooks.device
 
     def voice(
         self,
@@ -89,7 +101,7 @@ class Synthesizer(nn.Module):
             ConfigError: DURATION_TOO_LONG where they would for the sake of the duration that is asked for.
             ResGenError: STOPPED, where it was cancelled.
         """
-        narration = self._narration(
+        narration = self.open(
             SpeechRequest(
                 text=text, voice=voice, seed=seed, sampler=sampler, length=length, long_text=long_text,
                 keep_trace=keep_trace,
@@ -124,7 +136,7 @@ class Synthesizer(nn.Module):
             text=text, voice=voice, seed=seed, sampler=sampler, length=length, long_text=long_text,
             keep_trace=keep_trace,
         )  # fmt: skip
-        spoken = self._speak_all([self._narration(request)], long_text.batch_size, is_cancelled, starts_early=True)
+        spoken = self._speak_all([self.open(request)], long_text.batch_size, is_cancelled, starts_early=True)
         return (chunk for _, chunk in spoken)
 
     def speak_batch(
@@ -148,7 +160,7 @@ class Synthesizer(nn.Module):
         narrations: dict[int, Narration] = {}
         for place, request in enumerate(requests):
             try:
-                narrations[place] = self._narration(request)
+                narrations[place] = self.open(request)
             except ResGenError as error:
                 results[place] = _kept(error)
         chunks: dict[int, list[SpeechChunk]] = {id(narration): [] for narration in narrations.values()}
@@ -169,15 +181,77 @@ class Synthesizer(nn.Module):
         """Through the tokenizer and back, in full: the bound of what the generator can sound like."""
         # Silence fills the last code frame, which would be left out else.
         rows = torch.from_numpy(np.pad(wave, (0, -len(wave) % self.tokenizer.hop_samples)))[None]
-        codes, lengths = self.tokenizer.encode(rows, torch.tensor([rows.shape[1]]))
+        rows = rows.to(self.device)
+        codes, lengths = self.tokenizer.encode(rows, torch.tensor([rows.shape[1]], device=self.device))
         decoded, _ = self.tokenizer.decode(codes, lengths)
-        return decoded[0, : len(wave)].numpy()
+        return decoded[0, : len(wave)].cpu().numpy()
 
-    def _narration(self, request: SpeechRequest) -> Narration:
+    def open(self, request: SpeechRequest) -> Narration:
+        """A request on its way: its text is read, cut into chunks and, for a length of the whole, measured.
+
+        Raises:
+            TextError, ConfigError: it cannot be spoken.
+        """
         narration = Narration(request, self.rates, self.units)
         if narration.shares_duration:
             narration.share(self._natural_seconds(narration.measured_jobs(), request.long_text.batch_size))
         return narration
+
+    def step(
+        self,
+        narrations: Sequence[Narration],
+        batch_size: int,
+        is_cancelled: Callable[[], bool] | None = None,
+        most_each: int | None = None,
+    ) -> list[tuple[Narration, SpeechChunk]]:
+        """One call of the generator: up to ``batch_size`` chunks of any of the narrations, the first ones first.
+
+        They share a reveal loop, which has one sampler: those with another one than the first wait. A chunk that fails
+        ends its narration, whose ``error`` says why, and no other.
+
+        Args:
+            narrations: open ones, none finished.
+            most_each: chunks of one narration.
+        Raises:
+            ResGenError: STOPPED, it was cancelled; none of the narrations can go on.
+        """
+        return self._step(narrations, batch_size, is_cancelled, self._speak_each, most_each)
+
+    def _step(
+        self,
+        narrations: Sequence[Narration],
+        batch_size: int,
+        is_cancelled: Callable[[], bool] | None,
+        speak: Callable[..., list],
+        most_each: int | None = None,
+    ) -> list[tuple[Narration, SpeechChunk]]:
+        sampler = narrations[0].request.sampler
+        batch: list[tuple[Narration, ChunkJob]] = []
+        for narration in narrations:
+            if narration.request.sampler == sampler:
+                room = batch_size - len(batch)
+                jobs = narration.jobs(room if most_each is None else min(room, most_each))
+                batch += [(narration, job) for job in jobs]
+        made = speak([job for _, job in batch], sampler, is_cancelled)
+        spoken = []
+        for (narration, job), one in zip(batch, made, strict=True):
+            if narration.error is None and isinstance(one, ResGenError):
+                narration.error = one
+            if narration.error is not None:
+                continue
+            chunk = self._finished(narration.take(job, one))
+            narration.timings.setdefault("first_audio", time.perf_counter() - narration.started)
+            narration.timings["total"] = time.perf_counter() - narration.started
+            spoken.append((narration, chunk))
+        return spoken
+
+    def _finished(self, chunk: SpeechChunk) -> SpeechChunk:
+        if self.finish is None or not len(chunk.audio):
+            return chunk
+        started = time.perf_counter()
+        audio = self.finish(chunk.audio, chunk.sample_rate)
+        assert audio.shape == chunk.audio.shape, f"{chunk.audio.shape} became {audio.shape}"
+        return replace(chunk, audio=audio, timings=chunk.timings | {"finish": time.perf_counter() - started})
 
     def _speak_all(
         self,
@@ -196,22 +270,8 @@ class Synthesizer(nn.Module):
         speak = self._speak_each if keeps_errors else self._speak
         room = 1 if starts_early else batch_size
         while waiting := [narration for narration in narrations if not narration.is_finished]:
-            sampler = waiting[0].request.sampler  # one call of the generator has one
-            batch: list[tuple[Narration, ChunkJob]] = []
-            for narration in waiting:
-                if narration.request.sampler == sampler:
-                    batch += [(narration, job) for job in narration.jobs(room - len(batch))]
+            yield from self._step(waiting, room, is_cancelled, speak)
             room = batch_size
-            made = speak([job for _, job in batch], sampler, is_cancelled)
-            for (narration, job), one in zip(batch, made, strict=True):
-                if narration.error is None and isinstance(one, ResGenError):
-                    narration.error = one
-                if narration.error is not None:
-                    continue
-                narration.timings.setdefault("first_audio", time.perf_counter() - narration.started)
-                chunk = narration.take(job, one)
-                narration.timings["total"] = time.perf_counter() - narration.started
-                yield narration, chunk
 
     def _speak_each(
         self, jobs: list[ChunkJob], sampler: SamplerConfig, is_cancelled: Callable[[], bool] | None
@@ -287,9 +347,8 @@ class Synthesizer(nn.Module):
 
     def _decode(self, codes: list[Tensor]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Mels and waves of targets' codes alone: in training, too, they were encoded from their own beginning."""
-        device = self.tokenizer.code_space.codebooks.device
-        lengths = torch.tensor([len(row) for row in codes], device=device)
-        mel, frames = self.tokenizer.decode_mel(pad_stack(codes).to(device), lengths)
+        lengths = torch.tensor([len(row) for row in codes], device=self.device)
+        mel, frames = self.tokenizer.decode_mel(pad_stack(codes).to(self.device), lengths)
         wave = self.tokenizer.vocoder(mel, padding_mask(frames, mel.shape[1]))
         samples = lengths * self.rates.hop_samples
         mels = [row[:size].cpu().numpy() for row, size in zip(mel, frames.tolist(), strict=True)]

@@ -43,7 +43,7 @@ def rate_of(aligner: Aligner, text: AlignedText) -> float:
     if not is_sound.any():
         return 1.0
     mean, _ = aligner.durations(text.features)
-    return float(text.durations[is_sound].sum() / mean[0, is_sound].expm1().clamp_min(1).sum())
+    return float(text.durations[is_sound].sum() / mean[0].cpu()[is_sound].expm1().clamp_min(1).sum())
 
 
 def refuse_misfit(aligner: Aligner, whole: AlignedText) -> None:
@@ -106,7 +106,7 @@ def mismatch_notes(
 def last_word_stretch(aligner: Aligner, text: AlignedText) -> float:
     """Aligned over expected duration of the last word, over the median of this ratio; 1 for fewer than three words."""
     mean, _ = aligner.durations(text.features)
-    expected = mean[0].expm1().clamp_min(1)
+    expected = mean[0].cpu().expm1().clamp_min(1)
     words = text.encoded.words
     groups = [words == word for word in words[words >= 0].unique()]
     if len(groups) < 3:
@@ -123,12 +123,13 @@ def order_gain(
     ``1 - sum_t |y_t - mu_A(t)|^2 / sum_t |y_t|^2`` under the best alignment A of each order; the mean over four other
     orders is taken off. Whose voice it is, and how well the aligner knows it, weighs on all orders alike.
     """
-    count, frames = torch.tensor([len(encoded)]), torch.tensor([mel.shape[1]])
+    count, frames = (torch.tensor([size], device=mel.device) for size in (len(encoded), mel.shape[1]))
     target = centre_mel(mel, frames)
     explained = []
     for order in _orders(encoded.words):  # one by one: two minutes take 70 MB of scores each
-        ordered = features[:, order]
-        durations = aligner.align(ordered, encoded.numbers[order][None], count, mel, frames)
+        ordered = features[:, order.to(mel.device)]
+        numbers = encoded.numbers[order][None].to(mel.device)
+        durations = aligner.align(ordered, numbers, count, mel, frames)
         expected = aligner.to_mel(ordered)[0, symbol_of_frame(durations, mel.shape[1])[0]]
         explained.append(1 - (target[0] - expected).square().sum() / target.square().sum().clamp_min(1e-9))
     return float(explained[0] - torch.stack(explained[1:]).mean())
