@@ -40,6 +40,13 @@ class ConfigError(ResGenError):
     default_code = "CONFIG_INVALID"
 
 
+class DeviceError(ConfigError):
+    """A device that is not there."""
+
+    default_code = "DEVICE_MISSING"
+    exit_code = 3
+
+
 class DataError(ResGenError):
     """A manifest, list or corpus item that cannot be used."""
 
@@ -62,6 +69,13 @@ class CheckpointError(ResGenError):
     """A checkpoint or model folder that is missing, broken, or of another configuration."""
 
     default_code = "CHECKPOINT_INVALID"
+    exit_code = 3
+
+
+class WatermarkError(ResGenError):
+    """A watermark that cannot be put in or looked for."""
+
+    default_code = "WATERMARK_FAILED"
     exit_code = 3
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from resgen_tts.common.errors import CheckpointError, ConfigError
+from resgen_tts.common.errors import CheckpointError, DeviceError
 from resgen_tts.engine.config import TrainConfig
 
 
@@ -21,15 +21,13 @@ def make_fabric(config: TrainConfig) -> Any:
     """Lightning Fabric on one device, or over torchrun's processes. It is imported here: that takes seconds.
 
     Raises:
-        ConfigError: DEVICE_MISSING.
+        DeviceError: DEVICE_MISSING.
     """
     accelerator = config.device
     if accelerator == "auto":
         accelerator = "cuda" if torch.cuda.is_available() else "cpu"
     if accelerator == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            "train.device is cuda, but torch sees no GPU.", code="DEVICE_MISSING", hint="Use auto or cpu."
-        )
+        raise DeviceError("train.device is cuda, but torch sees no GPU.", hint="Use auto or cpu.")
     from lightning_fabric import Fabric
 
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

@@ -1,6 +1,6 @@
 """The judges of a scoring by their names on the command line: ``KIND`` or ``KIND:MODEL``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,24 +116,6 @@ def choose_normalizer(name: str, recognizer: str, protocol: Mapping[str, Any]) -
     if name not in NORMALIZERS:
         raise ConfigError(f"no normaliser {name!r}; there are {AUTO}, {', '.join(NORMALIZERS)}.", code="USAGE")
     return NORMALIZERS[name]
-
-
-def choose_device(device: str, say: Callable[[str], object]) -> str:
-    """ "cuda" or "cpu" of what was asked for; "auto" says what it chose.
-
-    Raises:
-        ConfigError: DEVICE_MISSING.
-    """
-    import torch
-
-    if device == AUTO:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        say(f"device: {device}\n")
-    elif device.partition(":")[0] not in ("cpu", "cuda"):
-        raise ConfigError(f"--device must be auto, cpu or cuda, got {device!r}.", code="USAGE")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError("--device is cuda, but torch sees no GPU.", code="DEVICE_MISSING", hint="Use auto or cpu.")
-    return device
 
 
 def _parts(spec: str, kinds: dict[str, bool], option: str) -> tuple[str, str]:

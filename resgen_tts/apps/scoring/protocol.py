@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from resgen_tts.apps.devices import AUTO, choose_device
 from resgen_tts.apps.options import underscored
-from resgen_tts.apps.scoring.judges import AUTO, choose_device
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.common.run_dir import commit_hash
 from resgen_tts.evaluation.measures.timed import Aligner

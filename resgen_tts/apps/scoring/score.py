@@ -12,11 +12,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from resgen_tts.apps.devices import choose_device
 from resgen_tts.apps.options import underscored
 from resgen_tts.apps.scoring.judges import (
     AUTO,
     ENGLISH,
-    choose_device,
     choose_normalizer,
     make_encoder,
     make_rater,

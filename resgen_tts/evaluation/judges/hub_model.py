@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resgen_tts.common.errors import CheckpointError, ConfigError, require
+from resgen_tts.common.errors import CheckpointError, ConfigError, DeviceError, require
 from resgen_tts.common.run_dir import sha256_file
 from resgen_tts.common.wheel_hooks import install
 
@@ -166,7 +166,7 @@ def check_device(device: str) -> Any:
     """The torch device of a name.
 
     Raises:
-        ConfigError: DEVICE_MISSING, there is no such device here.
+        DeviceError: DEVICE_MISSING, there is no such device here.
     """
     import torch
 
@@ -175,9 +175,7 @@ def check_device(device: str) -> Any:
     except RuntimeError as error:
         raise ConfigError(f"{device!r} names no device.", hint="Use cpu, cuda or cuda:1.") from error
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"{device} was asked for, and {torch.cuda.device_count()} GPUs are seen.", code="DEVICE_MISSING"
-        )
+        raise DeviceError(f"{device} was asked for, and {torch.cuda.device_count()} GPUs are seen.")
     return place
 
 
