@@ -19,6 +19,7 @@ PAIR_ALIASES = {
     "target": ("target", "target_utt", "target_id"),
 }
 REQUIRED = ("id", "speaker", "file")
+MAX_LISTED = 20  # columns in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +47,8 @@ def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as UTF-8 text: {error}", code="TABLE_UNREADABLE") from error
     lines = text.replace("\r\n", "\n").split("\n")  # and not at the other signs that splitlines() knows
-    if not lines or not lines[0].strip():
-        raise DataError(
-            f"{path} has no header line.", code="TABLE_EMPTY", hint="Name its columns: id speaker file text."
-        )
+    if not lines[0].strip():
+        raise _no_header(path)
     delimiter = max("\t,;", key=lines[0].count)
     if delimiter == "\t":
         # A tab never stands inside a cell, so that a stray quote in a transcript cannot swallow the lines after it.
@@ -61,7 +60,13 @@ def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         except csv.Error as error:
             raise DataError(f"{path.name}:{reader.line_num}: {error}", code="TABLE_UNREADABLE") from error
     rows = [(number, [cell.strip() for cell in cells]) for number, cells in rows if any(cell.strip() for cell in cells)]
+    if not rows:  # nothing but delimiters
+        raise _no_header(path)
     return rows[0][1], rows[1:]
+
+
+def _no_header(path: Path) -> DataError:
+    return DataError(f"{path} has no header line.", code="TABLE_EMPTY", hint="Name its columns: id speaker file text.")
 
 
 def _unquoted(cell: str) -> str:
@@ -80,16 +85,22 @@ def _columns(path: Path, header: Sequence[str], aliases: dict[str, tuple[str, ..
     for column, known in aliases.items():
         found = [names.index(alias) for alias in known if alias in names]
         if column == "file" and len(found) > 1 and "file" not in names:
-            raise DataError(f"{path.name}: several columns could be the file: {', '.join(names[i] for i in found)}.")
+            raise DataError(f"{path.name}: several columns could be the file: {_listed([names[i] for i in found])}.")
         if found:
             positions[column] = found[0]
         elif column in required:
             raise DataError(
-                f"{path.name} has no column {column!r}; it has: {', '.join(names)}.",
+                f"{path.name} has no column {column!r}; it has: {_listed(names)}.",
                 code="TABLE_COLUMNS",
                 hint=f"Name it {' or '.join(known[:3])}.",
             )
     return positions
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Some column names in one printable line."""
+    shown = [name if name.isprintable() else repr(name) for name in names[:MAX_LISTED]]
+    return ", ".join(shown) + (f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else "")
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -177,6 +177,8 @@ def test_tables_as_people_write_them(tmp_path):
     ("content", "code"),
     [
         (b"", "TABLE_EMPTY"),
+        (b",", "TABLE_EMPTY"),
+        (b"\0id\tspeaker\tfile\n", "TABLE_COLUMNS"),
         (b"name\twho\na\tb\n", "TABLE_COLUMNS"),
         (b'id,speaker,file\na,s,"never closed\n', "TABLE_UNREADABLE"),
         (b"id\tspeaker\tfile\n\xff\xfe\tb\tc\n", "TABLE_UNREADABLE"),
@@ -186,7 +188,7 @@ def test_tables_that_cannot_be_used(tmp_path, content, code):
     (tmp_path / "t.tsv").write_bytes(content)
     with pytest.raises(DataError) as caught:
         read_rows(tmp_path / "t.tsv")
-    assert caught.value.code == code and "t.tsv" in str(caught.value)
+    assert caught.value.code == code and "t.tsv" in str(caught.value) and str(caught.value).isprintable()
 
 
 def test_a_folder_without_a_table_names_those_below(tmp_path, capsys):

@@ -70,7 +70,8 @@ def read_list(table: Path) -> list[ListItem]:
     """Items of a tab-separated table.
 
     Raises:
-        DataError: a column is missing, a cell is empty, an id is not plain or stands twice, or there is no item.
+        DataError: the table cannot be read, a column is missing, a cell is empty, an id is not plain or stands twice,
+            or there is no item.
     """
     table = Path(table)
     items = []
@@ -99,7 +100,7 @@ def read_prompts(table: Path) -> list[Prompt]:
     """References of a table with the columns speaker, audio (relative to the table) and text; others are not read.
 
     Raises:
-        DataError: a column is missing, a cell is empty, or there is no reference.
+        DataError: the table cannot be read, a column is missing, a cell is empty, or there is no reference.
     """
     table = Path(table)
     prompts = [
@@ -193,10 +194,15 @@ def write_list(table: Path, items: Sequence[ListItem]) -> None:
 def _rows(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     if not table.is_file():
         raise DataError(f"{table} does not exist.", code="FILE_MISSING")
-    with open(table, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    try:
+        with open(table, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table.name} cannot be read as UTF-8 text: {error}", code="TABLE_UNREADABLE") from error
     for number, row in enumerate(rows, start=2):
         empty = [name for name in columns if not (row.get(name) or "").strip()]
         if empty:
             raise DataError(f"{table.name}:{number}: nothing in {', '.join(empty)}; the columns are {tuple(columns)}.")
+        if any("\0" in cell for cell in row.values() if isinstance(cell, str)):
+            raise DataError(f"{table.name}:{number}: a cell holds the character NUL, which no name of a file has.")
     return rows

@@ -1,8 +1,11 @@
 """Small checks and repairs on samples in memory; none of them knows about files."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float
 
+BLOCK = 1 << 20  # samples that are looked at together
 CLIPPED_RUN = 3  # so many neighbours at full scale are no accident
 CLIPPED_SHARE = 1e-3  # of the samples; below it nobody hears it
 FULL_SCALE = 0.999
@@ -14,25 +17,48 @@ EMPTY_BAND_SHARE = 1e-6  # of the energy above TELEPHONE_BAND_HZ; recorded speec
 FRAME_SECONDS = 0.01
 
 
+def _blocks(samples: Float[np.ndarray, "N *K"]) -> Iterator[Float[np.ndarray, "n *K"]]:
+    """Pieces of a long recording, so that what is computed of it takes no memory of its length."""
+    for start in range(0, len(samples), BLOCK):
+        yield samples[start : start + BLOCK]
+
+
+def peak(samples: Float[np.ndarray, "N *K"]) -> float:
+    """The largest magnitude; 0.0 of nothing."""
+    return max(float(samples.max(initial=0.0)), -float(samples.min(initial=0.0)))
+
+
+def count_nonfinite(samples: Float[np.ndarray, "N *K"]) -> int:
+    """How many samples are NaN or infinite."""
+    return sum(int(np.count_nonzero(~np.isfinite(block))) for block in _blocks(samples))
+
+
 def is_clipped(samples: Float[np.ndarray, "N"]) -> bool:
     """True when audibly many samples lie in runs at full scale, or at the highest level where that is above it."""
-    level = np.abs(samples)
-    at_limit = level >= FULL_SCALE * max(1.0, level.max(initial=0.0))
-    if not at_limit.any():
+    highest = peak(samples)
+    if highest < FULL_SCALE:
         return False
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], at_limit, [False]])))
-    runs = edges[1::2] - edges[::2]
-    return bool(runs[runs >= CLIPPED_RUN].sum() > CLIPPED_SHARE * len(samples))
+    limit = FULL_SCALE * max(1.0, highest)
+    in_runs, carried = 0, 0  # carried: length of the run that the last block ended in
+    for block in _blocks(samples):
+        at_limit = np.abs(block) >= limit
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], at_limit, [False]])))
+        starts, runs = edges[::2], edges[1::2] - edges[::2]
+        if len(runs) and starts[0] == 0:
+            runs[0] += carried
+        elif carried >= CLIPPED_RUN:
+            in_runs += carried
+        carried = int(runs[-1]) if len(runs) and at_limit[-1] else 0
+        finished = runs[:-1] if carried else runs
+        in_runs += int(finished[finished >= CLIPPED_RUN].sum())
+    if carried >= CLIPPED_RUN:
+        in_runs += carried
+    return in_runs > CLIPPED_SHARE * len(samples)
 
 
 def has_dc_offset(samples: Float[np.ndarray, "N"]) -> bool:
     """True when the mean is far from zero: a fault of the sound card, heard as a click at each end."""
     return bool(abs(samples.mean(dtype=np.float64)) > DC_OFFSET)
-
-
-def is_silent(samples: Float[np.ndarray, "N"]) -> bool:
-    """True when nothing rises above -80 dBFS."""
-    return bool(np.abs(samples).max(initial=0.0) < SILENT_PEAK)
 
 
 def mix_down(channels: Float[np.ndarray, "N K"]) -> tuple[Float[np.ndarray, "N"], bool]:
@@ -43,10 +69,16 @@ def mix_down(channels: Float[np.ndarray, "N K"]) -> tuple[Float[np.ndarray, "N"]
     """
     if channels.shape[1] == 1:
         return channels[:, 0], False
-    mixed = channels.mean(axis=1)
-    energies = np.square(channels, dtype=np.float64).mean(axis=0)
+    mixed = np.empty(len(channels), channels.dtype)
+    energies = np.zeros(channels.shape[1])
+    place = 0
+    for block in _blocks(channels):
+        mixed[place : place + len(block)] = block.mean(axis=1)
+        energies += np.square(block, dtype=np.float64).sum(axis=0)
+        place += len(block)
     loud = energies[energies > 0.01 * energies.max(initial=0.0)]  # an unused channel does not cancel, it is only quiet
-    if len(loud) > 1 and np.square(mixed, dtype=np.float64).mean() < PHASE_CANCEL * loud.mean():
+    left = sum(float(np.square(block, dtype=np.float64).sum()) for block in _blocks(mixed))
+    if len(loud) > 1 and left < PHASE_CANCEL * loud.mean():
         return np.ascontiguousarray(channels[:, int(energies.argmax())]), True
     return mixed, False
 

@@ -7,17 +7,18 @@ then arithmetic on all of them. Nothing is decoded that the header does not allo
 import io
 import os
 import stat
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from resgen_tts.common.errors import AudioError, ConfigError
+from resgen_tts.common.errors import AudioError
 from resgen_tts.speech.audio import checks
-from resgen_tts.speech.audio.container import SNIFFED_BYTES, SUFFIXES, ogg_is_cut_short, sniff, wav_is_cut_short
+from resgen_tts.speech.audio.av_read import DEMUXERS, read_by_ffmpeg
+from resgen_tts.speech.audio.container import SNIFFED_BYTES, SUFFIXES, is_cut_short, sniff
+from resgen_tts.speech.audio.limits import AudioLimits, Decoded
+from resgen_tts.speech.audio.sndfile_read import read_by_sndfile
 
 MIN_REFERENCE_SECONDS = 1.0
 GOOD_REFERENCE_SECONDS = 3.0
@@ -25,31 +26,7 @@ MAX_REFERENCE_SECONDS = 120.0  # of a recording that is cut where its text allow
 MAX_UNCUT_SECONDS = 30.0  # of one that is used whole
 SCALABLE_PEAK = 8.0  # float samples up to here are loud; beyond, they are in other units
 
-_BLOCK_FRAMES = 1 << 16
-_OGG_TAIL_BYTES = 1 << 17
-_UNKNOWN_FRAMES = 1 << 62  # libsndfile's "I cannot tell"
-_UNSUPPORTED_ENCODING = 4  # libsndfile's error number
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioLimits:
-    """What is accepted. The values are those for a file that a user hands in."""
-
-    max_bytes: int = 50_000_000
-    max_seconds: float = 600.0
-    max_decoded_bytes: int = 256 * 2**20  # as float32, all channels
-    min_rate: int = 8000  # Hz
-    max_rate: int = 192_000  # Hz
-    max_channels: int = 8
-    max_wall_seconds: float = 10.0  # for decoding one file
-    follow_links: bool = False  # True where the caller has checked where a symbolic link leads
-
-    def __post_init__(self):
-        for name in ("max_bytes", "max_seconds", "max_decoded_bytes", "max_channels", "max_wall_seconds"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"limits.{name} must be positive, got {getattr(self, name)}")
-        if not 0 < self.min_rate <= self.max_rate:
-            raise ConfigError(f"limits.min_rate {self.min_rate} must be positive and at most max_rate {self.max_rate}")
+_SHOWN_LETTERS = 100
 
 
 @dataclass(frozen=True)
@@ -73,13 +50,22 @@ class LoadedAudio:
 
 
 def shown_name(path: Path | str | bytes) -> str:
-    """A file's name for a message: one line, printable, whatever bytes it is made of."""
-    name = (os.path.basename(os.fsencode(path)) or os.fsencode(path)).decode(errors="backslashreplace")
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
+    """A file's name for a message: one line, printable, not too long, whatever bytes it is made of."""
+    try:
+        whole = os.fsencode(path)
+    except UnicodeEncodeError:  # no file has such a name
+        whole = str(path).encode(errors="surrogatepass")
+    name = (os.path.basename(whole) or whole).decode(errors="backslashreplace")
+    shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
+    if len(shown) > _SHOWN_LETTERS:
+        return f"{shown[: _SHOWN_LETTERS - 23]}...{shown[-20:]}"
+    return shown
 
 
 def load_audio(path: Path | str, *, sample_rate: int, limits: AudioLimits | None = None) -> LoadedAudio:
     """Read a WAV, FLAC, OGG (Vorbis, Opus), MP3 or AIFF file as mono float32 at a rate.
+
+    With the extra `formats` also MP4 (M4A, MOV, 3GP), WebM and Matroska, AAC, AMR and Core Audio.
 
     Args:
         path: any name that the file system takes.
@@ -91,12 +77,34 @@ def load_audio(path: Path | str, *, sample_rate: int, limits: AudioLimits | None
             AUDIO_NO_SAMPLES, AUDIO_NONFINITE, AUDIO_OUT_OF_RANGE, AUDIO_SILENT.
     """
     limits = limits or AudioLimits()
+    name, suffix = shown_name(path), os.path.splitext(path)[1].lower()
+    with open_regular(path, name, limits) as file:
+        return load_opened(file, name, suffix, sample_rate=sample_rate, limits=limits)
+
+
+def check_recording(path: Path | str, *, limits: AudioLimits | None = None) -> None:
+    """Refuse what its directory entry and its first bytes tell, in no time: before a model is loaded, say.
+
+    Raises:
+        AudioError: AUDIO_NOT_FOUND, AUDIO_PERMISSION, AUDIO_NOT_A_FILE, AUDIO_EMPTY, AUDIO_TOO_LARGE, AUDIO_NOT_AUDIO
+            or AUDIO_FORMAT_UNSUPPORTED.
+    """
     name = shown_name(path)
+    with open_regular(path, name, limits or AudioLimits()) as file:
+        sniff(file.read(SNIFFED_BYTES), name)
+
+
+def load_opened(file: io.FileIO, name: str, suffix: str, *, sample_rate: int, limits: AudioLimits) -> LoadedAudio:
+    """The same of a regular file that is open, at its beginning; see `open_regular`.
+
+    Args:
+        name: for messages.
+        suffix: with its dot, in small letters; a warning says where it is another format's.
+    """
     warnings: list[str] = []
-    with _open_regular(path, name, limits) as file:
-        size = os.fstat(file.fileno()).st_size
-        channels, rate = _decode(file, size, name, Path(os.fsdecode(path)).suffix.lower(), limits, warnings)
-    samples = _clean(channels, name, warnings)
+    decoded = _decode(file, name, suffix, limits, warnings)
+    samples, rate = _clean(decoded.channels, name, warnings), decoded.rate
+    del decoded  # of several channels only the mix is needed now
     if rate < sample_rate or checks.is_telephone_band(samples, rate):
         warnings.append(f"AUDIO_LOW_BANDWIDTH: {name} has no high frequencies (recorded at {rate} Hz); it sounds dull.")
     if rate != sample_rate:
@@ -119,8 +127,18 @@ def load_reference(
     Raises:
         AudioError: AUDIO_TOO_SHORT, AUDIO_TOO_LONG, and those of `load_audio`.
     """
-    loaded = load_audio(path, sample_rate=sample_rate, limits=limits)
-    name, warnings = shown_name(path), list(loaded.warnings)
+    return as_reference(load_audio(path, sample_rate=sample_rate, limits=limits), shown_name(path), is_cut=is_cut)
+
+
+def as_reference(loaded: LoadedAudio, name: str, *, is_cut: bool = True) -> LoadedAudio:
+    """The same of a recording that is in memory already.
+
+    Args:
+        name: of the file, for messages.
+    Raises:
+        AudioError: AUDIO_TOO_SHORT or AUDIO_TOO_LONG.
+    """
+    warnings = list(loaded.warnings)
     if loaded.seconds < MIN_REFERENCE_SECONDS:
         raise AudioError(
             f"{name} is {loaded.seconds:.2f} s; a reference needs at least {MIN_REFERENCE_SECONDS:.0f} s (3 to 12 s "
@@ -139,11 +157,15 @@ def load_reference(
             hint="Pass a part of it, 3 to 12 s work best, with what is said in that part"
             + ("." if is_cut else ", or leave out --no-hygiene: then it is cut at a pause, and its text with it."),
         )
-    return LoadedAudio(loaded.samples, sample_rate, tuple(warnings))
+    return LoadedAudio(loaded.samples, loaded.sample_rate, tuple(warnings))
 
 
-def _open_regular(path: Path | str, name: str, limits: AudioLimits) -> io.FileIO:
-    """Open a regular file of an acceptable size; what is opened is what was looked at."""
+def open_regular(path: Path | str, name: str, limits: AudioLimits) -> io.FileIO:
+    """Open a regular file of an acceptable size; what is opened is what was looked at.
+
+    Raises:
+        AudioError: AUDIO_NOT_FOUND, AUDIO_PERMISSION, AUDIO_NOT_A_FILE, AUDIO_EMPTY or AUDIO_TOO_LARGE.
+    """
     try:
         entry = os.lstat(path)
         if stat.S_ISLNK(entry.st_mode) and limits.follow_links:
@@ -169,7 +191,9 @@ def _open_regular(path: Path | str, name: str, limits: AudioLimits) -> io.FileIO
     except PermissionError as error:
         raise AudioError(f"{name} may not be read.", code="AUDIO_PERMISSION", hint="Check its permissions.") from error
     except OSError as error:
-        raise AudioError(f"{name} cannot be opened: {error.strerror}.", code="AUDIO_NOT_FOUND") from error
+        raise AudioError(
+            f"{name} cannot be opened: {error.strerror}.", code="AUDIO_NOT_FOUND", hint="Check the path."
+        ) from error
     opened = os.fstat(descriptor)
     if (opened.st_dev, opened.st_ino) != (entry.st_dev, entry.st_ino):
         os.close(descriptor)
@@ -177,128 +201,37 @@ def _open_regular(path: Path | str, name: str, limits: AudioLimits) -> io.FileIO
     return os.fdopen(descriptor, "rb", buffering=0)  # libsndfile shares the position: no read-ahead
 
 
-def _decode(
-    file: io.FileIO, size: int, name: str, suffix: str, limits: AudioLimits, warnings: list[str]
-) -> tuple[Float[np.ndarray, "N K"], int]:
-    """Sniff, read the header, then all samples."""
-    import soundfile
-
-    head = file.read(SNIFFED_BYTES)
-    container = sniff(head, name)
+def _decode(file: io.FileIO, name: str, suffix: str, limits: AudioLimits, warnings: list[str]) -> Decoded:
+    """Sniff, then let the one decoder that the first bytes call for read the header and the samples."""
+    container = sniff(file.read(SNIFFED_BYTES), name)
     if any(suffix in suffixes for kind, suffixes in SUFFIXES.items() if kind != container):
         warnings.append(f"AUDIO_EXTENSION: {name} is {container}, not what its ending says.")
-    cut_short = container == "WAV" and wav_is_cut_short(head, size)
-    if container == "OGG":
-        file.seek(max(0, size - _OGG_TAIL_BYTES))
-        cut_short = ogg_is_cut_short(file.read())
+    cut_short = is_cut_short(file, container)
     file.seek(0)
-    try:
-        # A descriptor of its own: libsndfile reads and closes it, odd names never reach it.
-        source = soundfile.SoundFile(os.dup(file.fileno()))
-    except soundfile.LibsndfileError as error:
-        if error.code == _UNSUPPORTED_ENCODING:
-            raise AudioError(
-                f"{name} is {container} with an encoding that is not read here: {error}",
-                code="AUDIO_FORMAT_UNSUPPORTED",
-                hint="Convert it to 16-bit WAV or FLAC.",
-            ) from error
-        raise _corrupt(name, container, str(error)) from error
-    with source:
-        _check_header(source, name, limits)
-        channels, complete = _read_blocks(source, name, container, limits)
-        if cut_short or not complete:
-            seconds = len(channels) / source.samplerate
-            warnings.append(f"AUDIO_TRUNCATED: {name} ends too early; its first {seconds:.2f} s are used.")
-        return channels, source.samplerate
-
-
-def _corrupt(name: str, container: str, why: str) -> AudioError:
-    return AudioError(f"{name} looks like {container} but is damaged: {why}", hint="Copy or convert it again.")
-
-
-def _check_header(source: Any, name: str, limits: AudioLimits) -> None:
-    rate, channels, frames = source.samplerate, source.channels, source.frames
-    if not limits.min_rate <= rate <= limits.max_rate:
-        raise AudioError(
-            f"{name} has a sample rate of {rate} Hz; {limits.min_rate} to {limits.max_rate} Hz are accepted.",
-            code="AUDIO_SAMPLE_RATE",
-            hint="Resample it to 16 kHz or more.",
-        )
-    if channels > limits.max_channels:
-        raise AudioError(
-            f"{name} has {channels} channels, at most {limits.max_channels} are accepted.",
-            code="AUDIO_CHANNELS",
-            hint="Mix it down.",
-        )
-    if frames == 0:
-        raise AudioError(f"{name} holds a header and no samples.", code="AUDIO_NO_SAMPLES", hint="Record it again.")
-    if frames < _UNKNOWN_FRAMES:
-        _check_amount(frames, rate, channels, name, limits)
-
-
-def _check_amount(frames: int, rate: int, channels: int, name: str, limits: AudioLimits) -> None:
-    if frames > limits.max_seconds * rate:
-        raise AudioError(
-            f"{name} is {frames / rate:.0f} s long, the limit is {limits.max_seconds:.0f} s.",
-            code="AUDIO_TOO_LONG",
-            hint="Cut it into pieces.",
-        )
-    if frames * channels * 4 > limits.max_decoded_bytes:
-        raise AudioError(
-            f"{name} takes {frames * channels * 4 / 2**20:.0f} MiB decoded, the limit is "
-            f"{limits.max_decoded_bytes / 2**20:.0f} MiB.",
-            code="AUDIO_TOO_LARGE",
-            hint="Cut it, mix it down, or lower its rate.",
-        )
-
-
-def _read_blocks(source: Any, name: str, container: str, limits: AudioLimits) -> tuple[Float[np.ndarray, "N K"], bool]:
-    """All samples, and whether as many came as the header announced."""
-    import soundfile
-
-    deadline = time.monotonic() + limits.max_wall_seconds
-    blocks, total, failure = [], 0, ""
-    while True:
-        try:
-            block = source.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            failure = str(error)
-            break
-        if not len(block):
-            break
-        blocks.append(block)
-        total += len(block)
-        _check_amount(total, source.samplerate, source.channels, name, limits)
-        if time.monotonic() > deadline:
-            raise AudioError(
-                f"{name} was not decoded within {limits.max_wall_seconds:.0f} s.",
-                code="AUDIO_TOO_LARGE",
-                hint="Cut it.",
-            )
-    if failure or not blocks:
-        raise _corrupt(name, container, failure or "no sample of it can be decoded.")
-    complete = source.frames >= _UNKNOWN_FRAMES or total >= source.frames
-    return np.concatenate(blocks), complete
+    read = read_by_ffmpeg if container in DEMUXERS else read_by_sndfile
+    decoded = read(file, container, name, limits)
+    if cut_short or not decoded.is_complete:
+        seconds = len(decoded.channels) / decoded.rate
+        warnings.append(f"AUDIO_TRUNCATED: {name} was cut off or has gaps; what is left, {seconds:.2f} s, is used.")
+    return decoded
 
 
 def _clean(channels: Float[np.ndarray, "N K"], name: str, warnings: list[str]) -> Float[np.ndarray, "N"]:
-    """Refuse what is no sound, repair what can be repaired, mix down."""
-    if not np.isfinite(channels).all():
-        count = int((~np.isfinite(channels)).sum())
+    """Refuse what is no sound, repair what can be repaired, mix down; the channels are used up."""
+    count = checks.count_nonfinite(channels)
+    if count:
         raise AudioError(
             f"{name} has {count} samples that are NaN or infinite.", code="AUDIO_NONFINITE", hint="Export it again."
         )
-    peak = float(np.abs(channels).max())
+    peak = checks.peak(channels)
     if peak > SCALABLE_PEAK:
         raise AudioError(
             f"{name} has samples up to {peak:.3g}, where 1 is full scale.",
             code="AUDIO_OUT_OF_RANGE",
             hint="It may hold integers stored as floats: divide by 32768.",
         )
-    if checks.is_silent(channels.reshape(-1)):
-        raise AudioError(
-            f"{name} is silent (peak {peak:.1e}).", code="AUDIO_SILENT", hint="Check the microphone or the channel."
-        )
+    if peak < checks.SILENT_PEAK:
+        raise _silent(name, peak)
     # Before any scaling: full scale is where the recorder stopped, and flattened peaks are what is left of it.
     clipped = any(checks.is_clipped(channels[:, channel]) for channel in range(channels.shape[1]))
     samples, cancelled = checks.mix_down(channels)
@@ -307,17 +240,27 @@ def _clean(channels: Float[np.ndarray, "N K"], name: str, warnings: list[str]) -
     if clipped:
         warnings.append(f"AUDIO_CLIPPED: {name} is overdriven; its loud parts are distorted.")
     if checks.has_dc_offset(samples):
-        warnings.append(f"AUDIO_DC_OFFSET: {name} is off centre by {samples.mean():+.3f}; this was taken out.")
-        samples = samples - samples.mean(dtype=np.float64).astype(np.float32)
-    peak = float(np.abs(samples).max())
+        mean = samples.mean(dtype=np.float64)
+        warnings.append(f"AUDIO_DC_OFFSET: {name} is off centre by {mean:+.3f}; this was taken out.")
+        samples -= mean.astype(np.float32)
+    peak = checks.peak(samples)
+    if peak < checks.SILENT_PEAK:
+        raise _silent(name, peak)
     if peak > 1:
         warnings.append(f"AUDIO_OUT_OF_RANGE: {name} has peaks of {peak:.2f}; it was made quieter.")
-        samples = samples / np.float32(peak)
+        samples /= np.float32(peak)
     return samples
+
+
+def _silent(name: str, peak: float) -> AudioError:
+    return AudioError(
+        f"{name} is silent (peak {peak:.1e}).", code="AUDIO_SILENT", hint="Check the microphone or the channel."
+    )
 
 
 def _resample(samples: Float[np.ndarray, "N"], rate: int, sample_rate: int) -> Float[np.ndarray, "N2"]:
     import soxr
 
     # The filter may ring a little over full scale; that is rounding, not content.
-    return np.clip(soxr.resample(samples, rate, sample_rate), -1.0, 1.0).astype(np.float32)
+    resampled = soxr.resample(samples, rate, sample_rate)
+    return np.clip(resampled, -1.0, 1.0, out=resampled)

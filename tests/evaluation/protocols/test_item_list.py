@@ -94,6 +94,20 @@ def test_broken_lists_are_refused(tmp_path, rows, said):
         read_list(table)
 
 
+@pytest.mark.parametrize("content", [b"audio\ttext\ttarget\n\xff\tx\ty\n", b"audio\ttext\ttarget\na\0.wav\tx\ty\n"])
+def test_a_table_that_is_no_text_is_refused(tmp_path, content):
+    table = tmp_path / "items.tsv"
+    table.write_bytes(content)
+    with pytest.raises(DataError, match=r"items\.tsv.*(UTF-8|NUL)"):
+        read_list(table)
+
+
+def test_a_mark_of_byte_order_is_no_part_of_a_columns_name(tmp_path):
+    table = tmp_path / "items.tsv"
+    table.write_bytes(b"\xef\xbb\xbfaudio\ttext\ttarget\na.wav\tx\ty\n")
+    assert read_list(table)[0].target == "y"
+
+
 def test_prompts_are_read_beside_columns_that_nobody_asked_for(tmp_path):
     table = tmp_path / "prompts.tsv"
     table.write_text("speaker\taudio\ttext\tsex\nanna\ta.wav\tso\tF\nbert\tb.wav\tno\tM\n")

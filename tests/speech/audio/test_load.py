@@ -2,7 +2,6 @@
 
 import os
 import stat
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,62 +9,21 @@ import soundfile
 
 from resgen_tts.common.errors import AudioError, ConfigError
 from resgen_tts.speech.audio import checks
-from resgen_tts.speech.audio.container import ogg_is_cut_short, sniff, wav_is_cut_short
-from resgen_tts.speech.audio.load import AudioLimits, load_audio, load_reference, shown_name
+from resgen_tts.speech.audio.limits import Gathered
+from resgen_tts.speech.audio.load import AudioLimits, check_recording, load_audio, load_reference, shown_name
 from resgen_tts.speech.audio.save import save_wav
-
-RATE = 16000
-
-
-def voice(seconds: float, rate: int = RATE, peak: float = 0.5) -> np.ndarray:
-    """A buzz with harmonics and some noise, so that it fills its band like speech."""
-    time = np.arange(round(seconds * rate)) / rate
-    buzz = sum(np.sin(2 * np.pi * 120 * k * time + k * k) / k for k in range(1, int(rate / 2 / 120)))
-    wave = buzz + 0.05 * np.random.default_rng(0).standard_normal(len(time))
-    return (peak * wave / np.abs(wave).max()).astype(np.float32)
+from tests.speech.audio.outcomes import RATE, code_of, voice, warned, write
 
 
-def write(path: Path, samples: np.ndarray, rate: int = RATE, **options) -> Path:
-    soundfile.write(path, samples, rate, **options)
-    return path
-
-
-def code_of(path, **options) -> str:
-    with pytest.raises(AudioError) as caught:
-        load_audio(path, sample_rate=RATE, **options)
-    assert "\n" not in str(caught.value)
-    return caught.value.code
-
-
-def warned(loaded) -> list[str]:
-    return [warning.split(":")[0] for warning in loaded.warnings]
-
-
-@pytest.mark.parametrize(
-    ("suffix", "options", "rate", "error"),
-    [
-        (".wav", {"subtype": "PCM_16"}, 16000, 1e-4),
-        (".wav", {"subtype": "PCM_24"}, 16000, 1e-6),
-        (".wav", {"subtype": "FLOAT"}, 16000, 1e-7),
-        (".wav", {"subtype": "ULAW"}, 16000, 0.03),
-        (".flac", {}, 16000, 1e-4),
-        (".aiff", {}, 16000, 1e-4),
-        (".ogg", {"subtype": "VORBIS"}, 16000, None),
-        (".opus", {"format": "OGG", "subtype": "OPUS"}, 48000, None),
-        (".mp3", {}, 24000, None),
-    ],
-)
-def test_every_format_gives_back_the_sound(tmp_path, suffix, options, rate, error):
-    wave = voice(2.0, rate)
-    loaded = load_audio(write(tmp_path / f"a{suffix}", wave, rate, **options), sample_rate=rate)
-    assert loaded.samples.dtype == np.float32 and loaded.samples.ndim == 1
-    assert abs(loaded.seconds - 2.0) < 0.1 and loaded.warnings == ()
-    if error is not None:
-        assert np.abs(loaded.samples - wave).max() < error
-    else:  # lossy: the spectrum stays
-        middle = slice(rate // 2, rate)
-        before, after = (np.abs(np.fft.rfft(signal[middle])) for signal in (wave, loaded.samples))
-        assert np.corrcoef(before, after)[0, 1] > 0.95
+def test_samples_are_gathered_whatever_was_announced():
+    """Blocks beyond the announced length, and less than it; the array is grown in place."""
+    rng = np.random.default_rng(0)
+    blocks = [rng.uniform(-1, 1, (size, 2)).astype(np.float32) for size in (7, 100_000, 1)]
+    for frames in (0, 50, 200_000):
+        gathered = Gathered(rate=RATE, channels=2, frames=frames, name="a", limits=AudioLimits())
+        for block in blocks:
+            gathered.add(block)
+        assert np.array_equal(gathered.samples(), np.concatenate(blocks))
 
 
 def test_resampling_keeps_pitch_level_and_length(tmp_path):
@@ -113,41 +71,6 @@ def test_permission_error_has_its_code(tmp_path, monkeypatch):
     assert code_of(path) == "AUDIO_PERMISSION"
 
 
-@pytest.mark.parametrize(
-    ("content", "code", "word"),
-    [
-        (b"hello, this is my voice", "AUDIO_NOT_AUDIO", "text file"),
-        (b"\n <!DOCTYPE html><html>404", "AUDIO_NOT_AUDIO", "web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "AUDIO_NOT_AUDIO", "LFS"),
-        (b"PK\x03\x04rest", "AUDIO_NOT_AUDIO", "zip"),
-        (b"#EXTM3U\nhttp://example.org/a.mp3", "AUDIO_NOT_AUDIO", "playlist"),
-        (b"[playlist]\nFile1=a.mp3", "AUDIO_NOT_AUDIO", "playlist"),
-        (b"\x89PNG\r\n\x1a\n", "AUDIO_NOT_AUDIO", "picture"),
-        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "AUDIO_NOT_AUDIO", "JPEG"),
-        (b"\x00\x01\x02\x03" * 20, "AUDIO_NOT_AUDIO", "known"),
-        (b"\x00\x00\x00\x20ftypM4A \x00\x00", "AUDIO_FORMAT_UNSUPPORTED", "M4A"),
-        (b"\x1aE\xdf\xa3\x9f", "AUDIO_FORMAT_UNSUPPORTED", "WebM"),
-        (b"\xff\xf1\x50\x80\x00", "AUDIO_FORMAT_UNSUPPORTED", "AAC"),
-        (b"#!AMR\n", "AUDIO_FORMAT_UNSUPPORTED", "AMR"),
-        (b"fLaC" + bytes(60), "AUDIO_CORRUPT", "FLAC"),
-        (b"OggS" + bytes(60), "AUDIO_CORRUPT", "OGG"),
-        (b"RIFF\x40\x00\x00\x00WAVEfmt " + bytes(50), "AUDIO_CORRUPT", "WAV"),
-    ],
-)
-def test_what_is_no_audio_is_named(tmp_path, content, code, word):
-    path = tmp_path / "me.wav"
-    path.write_bytes(content)
-    with pytest.raises(AudioError, match=word) as caught:
-        load_audio(path, sample_rate=RATE)
-    assert caught.value.code == code and "me.wav" in str(caught.value)
-
-
-def test_mpeg_header_is_told_from_other_bytes():
-    assert sniff(b"\xff\xfb\x90\x64" + bytes(60), "a") == "MP3"  # layer III, 128 kbit/s, 44.1 kHz
-    with pytest.raises(AudioError, match="known"):
-        sniff(b"\xff\xfb\xf0\x64" + bytes(60), "a")  # a bit rate that does not exist
-
-
 def test_codes_of_the_header(tmp_path):
     assert code_of(write(tmp_path / "slow.wav", voice(1.0, 8000), 4000)) == "AUDIO_SAMPLE_RATE"
     assert code_of(write(tmp_path / "fast.wav", voice(1.0), 200_000)) == "AUDIO_SAMPLE_RATE"
@@ -157,6 +80,17 @@ def test_codes_of_the_header(tmp_path):
     assert code_of(path, limits=AudioLimits(max_seconds=1.9)) == "AUDIO_TOO_LONG"
     assert code_of(path, limits=AudioLimits(max_decoded_bytes=1000)) == "AUDIO_TOO_LARGE"
     assert code_of(path, limits=AudioLimits(max_wall_seconds=1e-9)) == "AUDIO_TOO_LARGE"
+
+
+def test_what_is_no_recording_is_told_before_it_is_decoded(tmp_path):
+    check_recording(write(tmp_path / "good.wav", voice(0.2)))
+    (tmp_path / "page.wav").write_bytes(b"<html>")
+    (tmp_path / "header.wav").write_bytes(b"RIFF\0\0\0\0WAVE")
+    check_recording(tmp_path / "header.wav")  # what is wrong with it the decoder tells
+    for name in ("page.wav", "none.wav"):
+        with pytest.raises(AudioError) as early:
+            check_recording(tmp_path / name)
+        assert early.value.code == code_of(tmp_path / name)
 
 
 def test_ten_minutes_of_silence_in_a_small_file_is_refused_unread(tmp_path):
@@ -173,6 +107,7 @@ def test_codes_of_the_samples(tmp_path):
         assert code_of(write(tmp_path / "a.wav", bad, subtype="FLOAT")) == code
     assert code_of(write(tmp_path / "a.wav", np.zeros(RATE))) == "AUDIO_SILENT"
     assert code_of(write(tmp_path / "a.wav", 1e-5 * wave, subtype="FLOAT")) == "AUDIO_SILENT"
+    assert code_of(write(tmp_path / "a.wav", np.full(RATE, 0.3))) == "AUDIO_SILENT"  # nothing but an offset
 
 
 def test_a_loud_float_file_is_scaled_and_said_so(tmp_path):
@@ -194,6 +129,20 @@ def test_clipping_offset_bandwidth_and_ending_are_warned_about(tmp_path):
     assert warned(load_audio(tmp_path / "c.wav", sample_rate=RATE)) == ["AUDIO_EXTENSION"]
 
 
+def test_clipping_is_counted_across_blocks(monkeypatch):
+    """The blocks that bound memory do not show: runs that cross their borders count once, and whole."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        wave = np.where(rng.random(60) < 0.6, 1.0, 0.1).astype(np.float32)
+        runs = [len(run) for run in "".join("x" if level == 1 else " " for level in wave).split()]
+        for share in (0.3, 0.4, 0.5):
+            monkeypatch.setattr(checks, "CLIPPED_SHARE", share)
+            expected = sum(run for run in runs if run >= checks.CLIPPED_RUN) > share * len(wave)
+            for block in (1, 7, 60, 1000):
+                monkeypatch.setattr(checks, "BLOCK", block)
+                assert checks.is_clipped(wave) == expected
+
+
 def test_channels_are_mixed_unless_they_cancel(tmp_path):
     wave = voice(1.0)
     both = load_audio(write(tmp_path / "a.wav", np.stack([wave, 0.5 * wave], 1), subtype="FLOAT"), sample_rate=RATE)
@@ -205,29 +154,6 @@ def test_channels_are_mixed_unless_they_cancel(tmp_path):
     np.testing.assert_allclose(loaded.samples, -wave, atol=1e-6)
     one_sided = write(tmp_path / "a.wav", np.stack([wave, np.zeros_like(wave)], 1), subtype="FLOAT")
     assert load_audio(one_sided, sample_rate=RATE).warnings == ()
-
-
-@pytest.mark.parametrize(
-    ("suffix", "options"), [(".wav", {}), (".flac", {}), (".ogg", {"subtype": "VORBIS"}), (".mp3", {})]
-)
-def test_a_file_that_was_cut_off_is_noticed(tmp_path, suffix, options):
-    path = write(tmp_path / f"a{suffix}", voice(3.0, 24000), 24000, **options)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    try:
-        loaded = load_audio(path, sample_rate=24000)
-    except AudioError as error:
-        assert error.code == "AUDIO_CORRUPT"  # the decoder gave up
-    else:
-        assert "AUDIO_TRUNCATED" in warned(loaded) and 0.5 < loaded.seconds < 2.5
-
-
-def test_sizes_of_streams_are_not_cut_short():
-    assert not wav_is_cut_short(b"RIFF\xff\xff\xff\xffWAVE", 1000)
-    assert not wav_is_cut_short(b"RIFF\x00\x00\x00\x00WAVE", 1000)
-    assert not wav_is_cut_short(b"RIFF" + (992).to_bytes(4, "little") + b"WAVE", 1000)
-    assert wav_is_cut_short(b"RIFF" + (2000).to_bytes(4, "little") + b"WAVE", 1000)
-    assert ogg_is_cut_short(b"OggS\x00\x00" + bytes(20)) and not ogg_is_cut_short(b"OggS\x00\x04" + bytes(20))
-    assert ogg_is_cut_short(b"")
 
 
 @pytest.mark.parametrize(
@@ -255,6 +181,12 @@ def test_a_name_that_is_not_utf8(tmp_path):
     os.rename(write(tmp_path / "plain.wav", voice(1.0)), odd)
     assert load_audio(os.fsdecode(odd), sample_rate=RATE).seconds == 1.0
     assert shown_name(odd) == "caf\\xe9.wav"
+
+
+def test_names_that_no_file_can_have(tmp_path):
+    assert code_of(str(tmp_path) + "/lone\ud800.wav") == "AUDIO_NOT_FOUND"
+    long = shown_name("x" * 100_000 + ".wav")
+    assert len(long) == 100 and long.startswith("xxx") and long.endswith("x.wav")
 
 
 def test_references_by_length(tmp_path):
