@@ -119,8 +119,8 @@ def join_chunks(
         timings, warnings: of what came before the chunks; theirs are added.
     """
     audio, mel, codes = (_in_one([getattr(chunk, name) for chunk in chunks]) for name in ("audio", "mel", "codes"))
-    durations = [chunk.durations for chunk in chunks]
-    whole = None if durations[0] is None else np.concatenate(durations)
+    durations = [chunk.durations for chunk in chunks if chunk.durations is not None]  # all of them have some, or none
+    whole = np.concatenate(durations) if durations else None
     views = []
     ends = [np.cumsum([len(getattr(chunk, name)) for chunk in chunks]) for name in ("audio", "mel", "codes")]
     for chunk, *stops in zip(chunks, *ends, strict=True):

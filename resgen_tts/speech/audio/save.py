@@ -1,7 +1,11 @@
 """Audio files that go out: whole or not at all, and what had to be clipped is told."""
 
+import contextlib
 import io
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Float, Int16
@@ -33,18 +37,31 @@ def save_wav(path: Path | str, samples: Float[np.ndarray, "N"], sample_rate: int
     return clipped_notes(num_clipped, len(samples))
 
 
-def check_wav_name(path: Path) -> None:
-    """Refuse a name that says another kind of file than the one that is written.
+@contextlib.contextmanager
+def staged_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name at the end, or not at all; a path that cannot be written is told at once.
 
     Raises:
-        ConfigError: OUTPUT_FORMAT.
+        ConfigError: OUTPUT_NOT_WRITABLE.
     """
-    if path.suffix.lower() not in ("", ".wav"):
-        raise ConfigError(
-            f"{path} ends in {path.suffix}, and only WAV is written.",
-            code="OUTPUT_FORMAT",
-            hint=f"Write {path.with_suffix('.wav').name}, and convert it.",
-        )
+    path = Path(path)
+    staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            raw = open(staged, "wb")  # noqa: SIM115, closed below
+        except OSError as error:
+            raise ConfigError(
+                f"{path} cannot be written: {error.strerror}.",
+                code="OUTPUT_NOT_WRITABLE",
+                hint="Name a file in a folder of yours.",
+            ) from error
+        with raw:
+            yield raw
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.replace(staged, path)
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def to_pcm(samples: Float[np.ndarray, "N"]) -> tuple[Int16[np.ndarray, "N"], int]:
