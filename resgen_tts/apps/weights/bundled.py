@@ -13,8 +13,13 @@ from resgen_tts.speech.voice_facts import SUFFIX, check_name
 
 BUNDLED = ("mini",)
 DEFAULT_MODEL = BUNDLED[0]
-MODEL_FACTS = "model.json"
+MODEL_FACTS, CARD = "model.json", "README.md"
+PARTS = ("mel_vae", "vocoder", "generator")  # folders of a whole system
+GRIFFIN_LIM = "griffin_lim"  # in the vocoder's place: nothing that was trained
+# A part's files, as engine.checkpoint names them, which imports torch.
+MANIFEST, CONFIG, WEIGHTS = "manifest.json", "config.json", "model.safetensors"
 VOICES, VOICES_TABLE = "voices", "voices.json"  # folder of an exported model, and what it says of them
+NOTICES = "LICENSES.md"  # among a model's voices: what must go with their recordings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +84,18 @@ def read_model_facts(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: model.json is missing or broken.
     """
-    return _read(Path(folder) / MODEL_FACTS)
+    facts = _read(Path(folder) / MODEL_FACTS)
+    if not isinstance(facts, dict) or not isinstance(facts.get("name"), str) or "sampler" not in facts:
+        raise CheckpointError(
+            f"{Path(folder) / MODEL_FACTS} does not say the model's name and sampler.", hint="Export the model again."
+        )
+    return facts
+
+
+def trained_parts(facts: dict[str, Any]) -> tuple[str, ...]:
+    """Folders of the trained parts of an exported model, from what it says of itself."""
+    plain = facts.get("vocoder") == GRIFFIN_LIM
+    return tuple(part for part in PARTS if not (plain and part == "vocoder"))
 
 
 def model_voices(folder: Path) -> tuple[ModelVoice, ...]:
@@ -133,8 +149,8 @@ def no_model(folder: Path, why: str) -> CheckpointError:
     return CheckpointError(
         f"{folder} is not an exported model: {why}.",
         code="MODEL_MISSING",
-        hint="Pass the folder that the recipe's last stage wrote, e.g. egs/mini/exp/base/model, or the name of a "
-        f"bundled model; there are: {', '.join(BUNDLED)}.",
+        hint="Pass the folder that the recipe's last stage wrote, e.g. egs/mini/exp/base/model, owner/name of a model "
+        f"of the Hugging Face hub, or the name of a bundled model; there are: {', '.join(BUNDLED)}.",
     )
 
 

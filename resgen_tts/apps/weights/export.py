@@ -5,18 +5,19 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from resgen_tts.apps.weights.bundled import MODEL_FACTS, VOICES
-from resgen_tts.apps.weights.export_voices import NOTICES, copy_notices, export_voices, read_voice_table
+from resgen_tts.apps.weights.bundled import CARD, GRIFFIN_LIM, MODEL_FACTS, PARTS, VOICES
+from resgen_tts.apps.weights.card import Card, check_licence, said_size
+from resgen_tts.apps.weights.export_voices import copy_notices, export_voices, read_voice_table
 from resgen_tts.apps.weights.half_precision import save_halved
+from resgen_tts.apps.weights.hub import model_sha256
 from resgen_tts.apps.weights.parts import final_folder
-from resgen_tts.apps.weights.pretrained import GRIFFIN_LIM, PARTS, load_exported
+from resgen_tts.apps.weights.pretrained import load_exported
 from resgen_tts.common.config import to_plain
 from resgen_tts.common.errors import DataError
 from resgen_tts.common.run_dir import commit_hash, hardware_line, read_json, staged_folder, write_json, write_text
 from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.engine.checkpoint import MODEL, load_model, load_tensors
 
-CARD = "README.md"
 PLACEHOLDER = re.compile(r"\{\{.*?\}\}", re.DOTALL)  # what is still to be written in a card: {{KNOWN_FAILURES}}
 
 
@@ -29,6 +30,7 @@ def export(
     precision: Literal["full", "half"] = "full",
     voices: Path | None = None,
     card: Path | None = None,
+    licence: str = "",
 ) -> None:
     """Copy the trained parts (safetensors, configuration, checksums) and write a model card.
 
@@ -45,7 +47,9 @@ def export(
             the notices that must go with the recordings, goes with the voices.
         card: Markdown of what else the card shall say: data, licences, attribution, known failures; no {{placeholder}}
             may be left in it.
+        licence: of the weights, spelled as hubs do, e.g. apache-2.0; the card says that none was stated where left out.
     Raises:
+        ConfigError: the licence is not spelled so.
         CheckpointError: a part is broken; EXPORT_OVERFLOW, a weight is too large for half precision.
         DataError: FILE_MISSING; VOICE_TABLE, the table of voices is none; CARD_UNFILLED, a placeholder is left.
     """
@@ -53,6 +57,7 @@ def export(
     recordings = read_voice_table(voices) if voices is not None else []
     about, measured = (_text_of(file) for file in (card, report))
     _check_filled(card, about)
+    check_licence(licence)
     with staged_folder(output) as folder:
         for part in PARTS:
             chosen = vocoder if part == "vocoder" else None
@@ -68,14 +73,18 @@ def export(
             "vocoder": GRIFFIN_LIM if str(vocoder) == GRIFFIN_LIM else "vocoder",
         }
         write_json(folder / MODEL_FACTS, facts)
-        load_exported(folder)  # what was written must load
+        sample_rate = load_exported(folder).tokenizer.sample_rate  # what was written must load
         made = export_voices(folder, recordings) if recordings else []
         notices = copy_notices(voices, folder) if voices is not None else False
         sizes = _sizes(folder)
         write_json(folder / MODEL_FACTS, facts | {"sizes": sizes, "voices": [voice["name"] for voice in made]})
-        write_text(folder / CARD, _card(facts, sizes, made, notices, about, measured or "No report was given.\n"))
+        said = Card(
+            facts=facts, sizes=sizes, sample_rate=sample_rate, sha256=model_sha256(folder), licence=licence,
+            voices=made, has_notices=notices, about=about, measured=measured,
+        )  # fmt: skip
+        write_text(folder / CARD, said.to_markdown())
     for what, size in sizes.items():
-        print(f"export: {what}: {_said(size)}")
+        print(f"export: {what}: {said_size(size)}")
     print(f"export: {output}")
 
 
@@ -102,33 +111,6 @@ def _sizes(folder: Path) -> dict[str, dict[str, int]]:
             "bytes": sum(file.stat().st_size for file in files),
         }
     return sizes | {"total": {key: sum(size[key] for size in sizes.values()) for key in ("parameters", "bytes")}}
-
-
-def _said(size: dict[str, int]) -> str:
-    return f"{size['parameters'] / 1e6:.2f} M values, {size['bytes'] / 1e6:.2f} MB"
-
-
-def _card(facts: dict, sizes: dict, voices: list[dict], notices: bool, about: str, measured: str) -> str:
-    """The model's README: what it is, its sizes, its voices, what its maker says of it, its figures."""
-    rows = [f"| {what} | {' | '.join(_said(size).split(', '))} |" for what, size in sizes.items()]
-    if "vocoder" not in sizes:
-        rows.insert(1, "| vocoder | Griffin-Lim, not trained | |")
-    precision = "half precision (float16 weights)" if facts["precision"] == "half" else "full precision"
-    said = [
-        f"# {facts['name']}",
-        f"A ResGen text-to-speech system (arXiv:2412.10208), made by resgen_tts at commit {facts['commit']}.",
-        "\n".join(["| part | size | on disk |", "|---|---|---|", *rows]),
-        f"Weights in {precision}. It speaks English in the voice of a reference recording. Use it only with voices "
-        "whose owners agree; say that the speech is synthetic.",
-    ]
-    if voices:
-        columns = ("name", "about", "seconds", "text", "source", "licence")
-        table = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-        table += [f"| {' | '.join(str(voice[name]).replace('|', '/') for name in columns)} |" for voice in voices]
-        said += ["## Voices", "The first one speaks where none is asked for.", "\n".join(table)]
-        said += [f"The notices of these recordings: [{VOICES}/{NOTICES}]({VOICES}/{NOTICES})."] if notices else []
-    said += [about.strip()] if about else []
-    return "\n\n".join([*said, "## Measured", measured])
 
 
 def _text_of(file: Path | None) -> str:

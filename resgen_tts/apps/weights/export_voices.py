@@ -5,13 +5,12 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from resgen_tts.apps.weights.bundled import VOICES, VOICES_TABLE
+from resgen_tts.apps.weights.bundled import NOTICES, VOICES, VOICES_TABLE
 from resgen_tts.common.errors import ConfigError, DataError, ResGenError
 from resgen_tts.common.run_dir import write_json
 from resgen_tts.speech.voice_facts import SUFFIX, check_name
 
 COLUMNS = ("name", "file", "text", "source", "licence", "about")
-NOTICES = "LICENSES.md"  # beside a table of voices: what must go with its recordings
 FIRST_LINE = 2  # of a table, behind the names of its columns
 
 
@@ -71,7 +70,8 @@ def read_voice_table(table: Path) -> list[VoiceRecording]:
         path = table.parent / row["file"]
         if not path.is_file():
             raise DataError(f"{where}: {path} does not exist.", code="FILE_MISSING")
-        recordings.append(VoiceRecording(**{**row, "file": path, "where": where}))
+        told = {name: row[name] for name in COLUMNS if name != "file"}
+        recordings.append(VoiceRecording(**told, file=path, where=where))
     return recordings
 
 

@@ -1,14 +1,13 @@
 """Trained parts and whole systems from folders: safetensors and a resolved configuration, nothing else."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from resgen_tts.apps.weights.bundled import MODEL_FACTS, no_model, read_model_facts
+from resgen_tts.apps.weights.bundled import GRIFFIN_LIM, MODEL_FACTS, PARTS, no_model, read_model_facts, trained_parts
 from resgen_tts.apps.weights.half_precision import LEFT_OUT
 from resgen_tts.apps.weights.parts import check_codebooks, earlier_version, filled, read_part, scheme_in
 from resgen_tts.common.config import from_plain
 from resgen_tts.core.space_kinds import code_space_from
-from resgen_tts.evaluation.copy_scores import GRIFFIN_LIM
 from resgen_tts.models.catalog import config_of
 from resgen_tts.speech.alignment import Aligner, AlignerConfig
 from resgen_tts.speech.cross_generator import CrossGenerator, CrossGeneratorConfig
@@ -27,7 +26,8 @@ from resgen_tts.tokenizers.mel_vae import MelVAE, MelVAEConfig
 from resgen_tts.tokenizers.vocoder import Vocoder
 from resgen_tts.tokenizers.vocoder_kinds import AnyVocoder, vocoder_of
 
-PARTS = ("mel_vae", "vocoder", "generator")  # folders of a whole system
+if TYPE_CHECKING:
+    from resgen_tts.tokenizers.wave_codec import WaveCodec
 
 
 def load_mel_vae(folder: Path) -> MelVAE:
@@ -77,7 +77,7 @@ def load_generator(folder: Path) -> tuple[SpeechGenerator | CrossGenerator, Inve
     }
     if config.get("text", "aligned") == "cross":
         length = from_plain(TotalLengthConfig, plain["length"])
-        model = CrossGenerator(CrossGeneratorConfig(**sizes, length=length), space)
+        model: CrossGenerator | SpeechGenerator = CrossGenerator(CrossGeneratorConfig(**sizes, length=length), space)
     else:
         model = SpeechGenerator(SpeechGeneratorConfig(**sizes), space)
     return filled(model, tensors, folder), inventory_of(config)
@@ -120,11 +120,10 @@ def exported_parts(folder: Path) -> dict[str, Path]:
         CheckpointError: MODEL_MISSING where the folder or one of its parts is not there.
     """
     folder = Path(folder)
-    plain = (folder / MODEL_FACTS).is_file() and read_model_facts(folder).get("vocoder") == GRIFFIN_LIM
-    missing = [part for part in PARTS if not (folder / part).is_dir() and not (plain and part == "vocoder")]
-    if missing:
+    trained = trained_parts(read_model_facts(folder)) if (folder / MODEL_FACTS).is_file() else PARTS
+    if missing := [part for part in trained if not (folder / part).is_dir()]:
         raise no_model(folder, f"{', '.join(missing)} missing")
-    return {part: Path(GRIFFIN_LIM) if plain and part == "vocoder" else folder / part for part in PARTS}
+    return {part: folder / part if part in trained else Path(GRIFFIN_LIM) for part in PARTS}
 
 
 def inventory_of(config: dict[str, Any]) -> Inventory:

@@ -48,12 +48,16 @@ def load_tokenizer(name: str, vocoder: str = "") -> Tokenizer:
 
 def _foreign(kind: str, name: str) -> Tokenizer:
     if kind == "encodec":
-        from resgen_tts.tokenizers.encodec import EncodecTokenizer as Kind
-    elif kind == "dac":
-        from resgen_tts.tokenizers.dac import DacTokenizer as Kind
-    else:
-        from resgen_tts.tokenizers.mimi import MimiTokenizer as Kind
-    return Kind.from_name(name)
+        from resgen_tts.tokenizers.encodec import EncodecTokenizer
+
+        return EncodecTokenizer.from_name(name)
+    if kind == "dac":
+        from resgen_tts.tokenizers.dac import DacTokenizer
+
+        return DacTokenizer.from_name(name)
+    from resgen_tts.tokenizers.mimi import MimiTokenizer
+
+    return MimiTokenizer.from_name(name)
 
 
 def _refuse_vocoder(vocoder: str, name: str) -> None:
