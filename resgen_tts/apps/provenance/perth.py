@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from resgen_tts.common.errors import ResGenError, WatermarkError
 from resgen_tts.common.weight_files import read_weights
 
-THRESHOLD = 0.6  # of `detect`: where nothing that was measured without a mark came to; README.md has the figures
+THRESHOLD = 0.6  # of `detect`: no whole recording without a mark came to more than 0.51; see README.md
 SPEEDS = tuple(1 + 0.015 * step for step in range(-6, 7) if step)  # that a detection tries beside the recording's own
 CERTAIN = 0.9  # at one of these: so many more chances to be wrong need more to be believed
 MIN_SEARCH_SECONDS, MAX_SEARCH_SECONDS = 3.0, 10.0  # below, other speeds find marks in chance; above is only cost
