@@ -8,7 +8,7 @@
 #   --voice NAME     one of the voices of --list-voices; otherwise the model's first one
 #   --ref FILE       a recording of the voice to speak in, 3 to 12 s work best
 #   --ref-text TEXT  what is said in it; left out, it is transcribed and shown
-#   --output FILE    WAV file to write, which must not exist; otherwise speech.wav, speech-2.wav, ... where you are
+#   --output FILE    .wav, .flac, .mp3 or .opus file to write, which must not exist; else speech.wav, speech-2.wav, ... here
 #   --seed N         the same seed speaks the same samples; otherwise drawn
 #
 # The last line says file, seconds, real-time factor, seed and model. More options: resgen-tts synth --help

@@ -18,6 +18,8 @@ class ResGenError(Exception):
 
     def __init__(self, message: str, *, code: str = "", hint: str = ""):
         self.code = code or self.default_code
+        if self.code == "INTERNAL":
+            self.exit_code = 1  # a fault of the program, whoever noticed it
         self.message = message
         self.hint = hint
         super().__init__(message)

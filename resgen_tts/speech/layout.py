@@ -74,7 +74,8 @@ def lay_out(
     plans, rows = [], []
     for voice, text, features, length, rng in zip(voices, texts, encoded, lengths, rngs, strict=True):
         laws = generator.aligner.durations(features)
-        mean, std = (law[0, len(voice.encoded) :].float().cpu() for law in laws)  # planned symbol by symbol, off the GPU
+        # Planned symbol by symbol, which no GPU is good at.
+        mean, std = (law[0, len(voice.encoded) :].float().cpu() for law in laws)
         is_optional = generator.aligner.is_optional(text.numbers[None])[0]
         plan = plan_durations(
             mean, std, text, is_optional, length, slowness=voice.rate, code_rate_hz=code_rate_hz,

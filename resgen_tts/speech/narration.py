@@ -12,7 +12,14 @@ from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.speech.joining import Joiner, spoken_span
 from resgen_tts.speech.layout import LONGEST_SECONDS, asked_too_long, check_span
 from resgen_tts.speech.length import LengthConfig, rate_notes
-from resgen_tts.speech.long_text import PAUSE_STRETCH, LongTextConfig, chunk_lengths, share_duration, split_text
+from resgen_tts.speech.long_text import (
+    CHARACTERS_PER_SECOND,
+    PAUSE_STRETCH,
+    LongTextConfig,
+    chunk_lengths,
+    share_duration,
+    split_text,
+)
 from resgen_tts.speech.prompt import Voice
 from resgen_tts.speech.result import Speech, SpeechChunk, Trace, join_chunks
 from resgen_tts.speech.text.chunk import Chunk
@@ -114,6 +121,14 @@ class Narration:
     def shares_duration(self) -> bool:
         """Whether the chunks must be measured before the first is spoken, for a length of the whole."""
         return len(self.chunks) > 1 and self.request.length.duration_seconds is not None
+
+    @property
+    def next_seconds(self) -> float:
+        """About how long the next chunk will last, 1 or more; 0 where all are given out."""
+        if self._asked == len(self.chunks):
+            return 0.0
+        slowness = self.request.voice.rate / self.request.length.speed
+        return max(1.0, len(self.chunks[self._asked].text) / CHARACTERS_PER_SECOND * slowness)
 
     def jobs(self, most: int) -> list[ChunkJob]:
         """Up to so many chunks that can be spoken now; each is given out once."""

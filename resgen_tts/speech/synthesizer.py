@@ -38,6 +38,11 @@ components (top_p 1) that is as rare as rounding is fine; a nucleus among nearly
 knows little yet, magnifies it to some draws in a thousand. What is drawn instead is as likely."""
 
 
+SIMILAR_LENGTHS = 1.5
+"""Factor between chunks of several requests that share a reveal loop. What is padded is computed all the same: 24
+sentences of mixed lengths took twice the time that they took in the order of their lengths."""
+
+
 class Synthesizer(nn.Module):
     """Tokenizer, generator and text units of one trained system.
 
@@ -206,8 +211,9 @@ class Synthesizer(nn.Module):
     ) -> list[tuple[Narration, SpeechChunk]]:
         """One call of the generator: up to ``batch_size`` chunks of any of the narrations, the first ones first.
 
-        They share a reveal loop, which has one sampler: those with another one than the first wait. A chunk that fails
-        ends its narration, whose ``error`` says why, and no other.
+        They share a reveal loop, which has one sampler and is as long as its longest chunk: those with another sampler
+        than the first, or a next chunk of quite another length, wait. A chunk that fails ends its narration, whose
+        ``error`` says why, and no other.
 
         Args:
             narrations: open ones, none finished.
@@ -225,10 +231,11 @@ class Synthesizer(nn.Module):
         speak: Callable[..., list],
         most_each: int | None = None,
     ) -> list[tuple[Narration, SpeechChunk]]:
-        sampler = narrations[0].request.sampler
+        sampler, seconds = narrations[0].request.sampler, narrations[0].next_seconds
         batch: list[tuple[Narration, ChunkJob]] = []
         for narration in narrations:
-            if narration.request.sampler == sampler:
+            is_like = seconds / SIMILAR_LENGTHS <= narration.next_seconds <= seconds * SIMILAR_LENGTHS
+            if narration.request.sampler == sampler and is_like:
                 room = batch_size - len(batch)
                 jobs = narration.jobs(room if most_each is None else min(room, most_each))
                 batch += [(narration, job) for job in jobs]
@@ -265,13 +272,16 @@ class Synthesizer(nn.Module):
 
         Args:
             keeps_errors: an error ends its narration alone, and is kept there.
-            starts_early: the first chunk is a batch of its own, so that nobody waits for those behind it.
+            starts_early: the first chunk is a batch of its own, and no later batch is more than half of the chunks that
+                were there before it: whoever listens hears no gap where two seconds of work give three of speech.
         """
         speak = self._speak_each if keeps_errors else self._speak
-        room = 1 if starts_early else batch_size
+        given = 0
         while waiting := [narration for narration in narrations if not narration.is_finished]:
-            yield from self._step(waiting, room, is_cancelled, speak)
-            room = batch_size
+            room = min(batch_size, max(1, (given + 1) // 2)) if starts_early else batch_size
+            spoken = self._step(waiting, room, is_cancelled, speak)
+            given += len(spoken)
+            yield from spoken
 
     def _speak_each(
         self, jobs: list[ChunkJob], sampler: SamplerConfig, is_cancelled: Callable[[], bool] | None

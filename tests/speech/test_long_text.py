@@ -152,7 +152,21 @@ def test_closing_the_stream_ends_the_work(system, voice, monkeypatch):
     assert [len(jobs) for jobs, _ in calls] == [1]  # nobody waits for what comes later
     next(stream)
     stream.close()
-    assert [len(jobs) for jobs, _ in calls] == [1, 3]
+    assert [len(jobs) for jobs, _ in calls] == [1, 1]
+
+
+def test_a_stream_comes_without_a_gap_where_work_takes_two_thirds_of_the_speech(system, voice, monkeypatch):
+    """Batches of 1, 1, 1, 2, 3, ... of one second a chunk; each starts when the one before it is given out."""
+    calls = watch(system, monkeypatch)
+    config = replace(SMALL, batch_size=8)
+    list(system.stream("one two three four. " * 30, voice, seed=0, sampler=ONE, long_text=config))
+    sizes = [len(jobs) for jobs, _ in calls]
+    assert sizes[:6] == [1, 1, 1, 2, 3, 4] and max(sizes) == 8
+    heard, made = 0.0, 0
+    for size in sizes:
+        heard += 0 if not made else size * 2 / 3
+        assert heard <= made  # what was given out lasts until this batch is there
+        made += size
 
 
 def test_on_chunk_may_stop_and_what_there_is_comes_back(system, voice):

@@ -67,6 +67,8 @@ def synthesize_list(
     seed: int = 0,
     threads: int = 0,
     max_bad_fraction: float = 0.01,
+    device: str = "auto",
+    watermark: str = "none",
 ) -> None:
     """Speak every evaluation item: a protocol's set or the pairs of a prepared corpus, beside recording and
     copy-synthesis, or a list.
@@ -79,7 +81,7 @@ def synthesize_list(
         pairs: table of the pairs, inside ``data``.
         item_list: in place of ``data``, a table of items without a recording (see ``tools/cross_items.py``).
         items: in place of ``data``, the set of a protocol (see the verb ``protocol``).
-        model: an exported model's folder, or the name of a bundled one, in place of its three parts.
+        model: an exported model's folder, the name of a bundled one or of one of the hub, in place of its three parts.
         mel_vae: trained Mel-VAE.
         vocoder: trained vocoder, or griffin_lim.
         generator: trained generator.
@@ -91,9 +93,14 @@ def synthesize_list(
         seed: of the sampler; every item has its own stream.
         threads: CPU threads; 0 leaves torch's choice.
         max_bad_fraction: share of items that may fail before the stage does; run.json names those that failed.
+        device: auto, cpu, cuda or cuda:N.
+        watermark: of what is generated, e.g. perth, to measure what the doors give out; none by default, and said so:
+            figures are of the model.
     """
     import torch
 
+    from resgen_tts.apps.devices import choose_device
+    from resgen_tts.apps.provenance.watermark import load_watermarker
     from resgen_tts.apps.weights.pretrained import load_system
     from resgen_tts.evaluation.protocols.item_list import read_list
     from resgen_tts.evaluation.protocols.item_set import read_item_set
@@ -109,9 +116,14 @@ def synthesize_list(
     manner = Manner(sampler=sampler or own_sampler, reference=reference, length=length)
     item_set = None if items is None else read_item_set(items)
     started = time.perf_counter()
-    system = load_system(**parts)
+    place, marker = choose_device(device, sys.stderr.write), load_watermarker(watermark)
+    system = load_system(**parts).to(place)
+    system.finish = None if marker is None else marker.mark
+    if marker is None:
+        print("synthesize: not watermarked, since it is the model that is measured (--watermark perth marks it)")
     load_seconds = time.perf_counter() - started
     settings: dict[str, Any] = {"seed": seed, **_plain(manner), "models": model_facts(system, parts), "limit": limit}
+    settings |= {"device": place, "watermark": "none" if marker is None else marker.name}
     if item_list is not None:
         settings["item_list"] = sha256_file(Path(item_list))
     elif item_set is not None:
@@ -242,11 +254,12 @@ def model_parts(model: Path | str) -> tuple[dict[str, Path], SamplerConfig]:
     Raises:
         CheckpointError: MODEL_MISSING, there is no such model.
     """
-    from resgen_tts.apps.weights.bundled import asset_mended, model_folder, read_model_facts
+    from resgen_tts.apps.weights.bundled import asset_mended, read_model_facts
+    from resgen_tts.apps.weights.hub import resolve_model
     from resgen_tts.apps.weights.pretrained import exported_parts
     from resgen_tts.common.config import from_plain
 
-    folder = model_folder(model)
+    folder = resolve_model(model)
     with asset_mended(folder):
         return exported_parts(folder), from_plain(SamplerConfig, read_model_facts(folder)["sampler"])
 
@@ -356,7 +369,7 @@ def _refuse_other_settings(path: Path, settings: dict) -> None:
     """Items made under other settings must not be mixed with new ones."""
     if not path.is_file():
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
+    before = {"device": "cpu", "watermark": "none", **json.loads(path.read_text(encoding="utf-8"))}  # as was earlier
     changed = [name for name, value in settings.items() if before.get(name) != value]
     if changed:
         raise DataError(

@@ -3,19 +3,21 @@
 import argparse
 import contextlib
 import json
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from resgen_tts.apps.speaking.synth_options import check, check_text, is_stdout, parser, read_text
-from resgen_tts.apps.weights.bundled import default_note, default_voice, model_folder, model_voices
+from resgen_tts.apps.speaking.from_options import choose_voice, find_model, load_tts, load_voice, manner
+from resgen_tts.apps.speaking.synth_options import STDIN, check, check_text, is_stdout, parser, read_text
 
 if TYPE_CHECKING:
-    from resgen_tts.apps.speaking.tts import TTS, SpokenText
+    from resgen_tts.apps.speaking.spoken import SpokenText
+    from resgen_tts.apps.speaking.tts import TTS
+    from resgen_tts.speech.audio.encode import AudioFileWriter
+    from resgen_tts.speech.narration import SpeechRequest
     from resgen_tts.speech.prompt import Voice
     from resgen_tts.speech.result import SpeechChunk
     from resgen_tts.speech.self_check import Candidate, SelfCheckConfig
@@ -28,17 +30,28 @@ def synth(arguments: list[str]) -> None:
         ConfigError: USAGE, OUTPUT_EXISTS, OUTPUT_FORMAT, OUTPUT_NOT_A_FILE, OUTPUT_FOLDER_MISSING,
             OUTPUT_NOT_WRITABLE, PLOTS_NOT_A_FOLDER, TEXT_FILE.
         TextError: the text cannot be spoken.
+        AudioError: the reference is refused.
         DataError: VOICE_UNKNOWN, with the names that there are.
         CheckpointError: MODEL_MISSING.
+        DeviceError, WatermarkError, MissingExtraError: what was asked for is not here.
     """
-    options = parser().parse_args(arguments)
+    known = parser()
+    if not arguments:
+        known.print_help(sys.stderr)
+    options = known.parse_args(arguments)
+    if options.text is None and (options.stdin or options.text_file in (None, STDIN)) and sys.stdin.isatty():
+        known.print_help(sys.stderr)  # nobody waits in front of a terminal for nothing
+        options.stdin = options.text_file = None
     check(options)
-    lengths = _arguments(options)
-    said = options.text if options.text is not None else read_text(options.text_file)
-    check_text(said)
-    options.voice_from = _choose_voice(options)
+    said = options.text
+    if said is None:
+        said = read_text(options.text_file)
+        check_text(said)
+    folder = find_model(options)
+    options.voice_from = choose_voice(options, folder)
+    how = manner(options)  # from here on torch is wanted, whose import takes a second or more
     with _open_output(options.output) as raw:
-        facts = _speak(said, raw, options, lengths)
+        facts = _speak(said, folder, raw, options, how)
     if not options.quiet:
         place = "standard output" if is_stdout(options.output) else options.output
         print(
@@ -50,45 +63,24 @@ def synth(arguments: list[str]) -> None:
         print(json.dumps(facts, ensure_ascii=False))
 
 
-def _choose_voice(options: argparse.Namespace) -> str:
-    """Put the file of the voice that is meant in its name's place, before anything is loaded; says where it is from."""
-    if options.ref_audio is not None:
-        return "recording"
-    folder = model_folder(options.model)
-    if options.voice is None:
-        options.voice = default_voice(folder).file
-        print(default_note(model_voices(folder)), file=sys.stderr)
-        return "default"
-    from resgen_tts.apps.speaking.voice import saved_voices, voice_path, voices_folder
-
-    name, options.voice = options.voice, voice_path(options.voice, options.voices, must_exist=True, model=folder)
-    if options.voice not in [own.file for own in model_voices(folder)]:
-        return "saved"
-    if name in saved_voices(voices_folder()):
-        print(
-            f"voice {name}: the model's own; for the saved one of that name pass --voices {voices_folder()}",
-            file=sys.stderr,
-        )
-    return "model"
-
-
-def _speak(said: str, raw: BinaryIO, options: argparse.Namespace, lengths: dict[str, Any]) -> dict[str, Any]:
-    """Load the model and the voice, write the wave, and tell the facts."""
-    from resgen_tts.apps.speaking.tts import TTS, draw_seed
-
-    tts = TTS.from_pretrained(options.model, options.lexicon)
-    voice = _voice(tts, options)
+def _speak(said: str, folder: Path, raw: BinaryIO, options: argparse.Namespace, how: dict[str, Any]) -> dict[str, Any]:
+    """Load the model and the voice, write the sound, and tell the facts."""
+    tts = load_tts(options, folder)
+    voice = load_voice(tts, options)
     if not voice.is_loaded:  # of a saved voice they were told when it was saved
         for warning in voice.warnings:  # the transcript, too, where nobody gave one
             print(f"warning: {warning}", file=sys.stderr)
-    seed = draw_seed() if options.seed is None else options.seed
-    whole = options.candidates > 1 or options.plots is not None
-    spoken_form = tts.synthesizer.units.normalize(said).text
-    facts = {"output": str(options.output), "seed": seed, "model": options.model, "normalized_text": spoken_form}
+    request = tts.request(said, voice=voice, seed=options.seed, keep_trace=options.plots is not None, **how)
+    facts: dict[str, Any] = {
+        "output": str(options.output), "format": options.format, "seed": request.seed, "model": options.model,
+        "device": tts.device, "normalized_text": tts.synthesizer.units.normalize(said).text,
+    }  # fmt: skip
     facts["voice"] = {
         "name": voice.name, "from": options.voice_from, "text": voice.original_text, "warnings": list(voice.warnings)
     }  # fmt: skip
-    return facts | (_speak_whole if whole else _speak_chunks)(tts, said, voice, seed, raw, options, lengths)
+    if options.candidates > 1 or options.plots is not None:
+        return facts | _speak_whole(tts, request, raw, options, how)
+    return facts | _speak_chunks(tts, request, raw, options)
 
 
 def _told_seed(facts: dict[str, Any]) -> str:
@@ -100,64 +92,47 @@ def _told_seed(facts: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _open_output(output: Path) -> Iterator[BinaryIO]:
-    """Where the wave is written; what is complete appears, in its place or on standard output."""
+    """Where the sound is written: a file that appears when it is complete, or standard output, as it is made."""
     if is_stdout(output):
-        with tempfile.TemporaryFile() as raw:
-            yield raw
-            raw.seek(0)
-            shutil.copyfileobj(raw, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+        yield sys.stdout.buffer
         return
-    from resgen_tts.speech.audio.wav_stream import staged_file
+    from resgen_tts.speech.audio.save import staged_file
 
     with staged_file(output) as raw:
         yield raw
 
 
-def _voice(tts: "TTS", options: argparse.Namespace) -> "Voice":
-    from resgen_tts.speech.reference import ReferenceConfig
+@contextlib.contextmanager
+def _open_sound(
+    raw: BinaryIO, sample_rate: int, tags: dict[str, str], options: argparse.Namespace, told: list[str]
+) -> Iterator["AudioFileWriter"]:
+    """The sound in the output's format; what there is to say of the file is told, and added to ``told``, at the end."""
+    from resgen_tts.speech.audio.encode import open_audio_file
 
-    if options.voice is not None:
-        return tts.load_voice(options.voice)
-    reference = ReferenceConfig.off() if options.no_hygiene else ReferenceConfig()
-    return tts.voice(options.ref_audio, options.ref_text, asr=options.asr, reference=reference)
-
-
-def _arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """What decides about lengths and chunks, checked."""
-    from resgen_tts.speech.length import LengthConfig
-    from resgen_tts.speech.long_text import LongTextConfig
-
-    length = LengthConfig(speed=options.speed, duration_seconds=options.duration, spread=options.spread)
-    long_text = LongTextConfig(context=options.context, first_characters=options.first_characters)
-    return {"steps": options.steps, "length": length, "long_text": long_text}
+    with open_audio_file(raw, options.format, sample_rate, tags, name=str(options.output)) as file:
+        yield file
+    for warning in file.warnings:
+        if warning not in told:
+            print(f"warning: {warning}", file=sys.stderr)
+            told.append(warning)
 
 
-def _speak_chunks(
-    tts: "TTS",
-    said: str,
-    voice: "Voice",
-    seed: int,
-    raw: BinaryIO,
-    options: argparse.Namespace,
-    lengths: dict[str, Any],
-) -> dict[str, Any]:
+def _speak_chunks(tts: "TTS", request: "SpeechRequest", raw: BinaryIO, options: argparse.Namespace) -> dict[str, Any]:
     """Speak chunk by chunk into the file: no more of a long text is ever in memory."""
     from tqdm import tqdm
 
-    from resgen_tts.speech.audio.wav_stream import wav_stream
-
     started, first_audio, rows = time.perf_counter(), 0.0, []
-    warnings = [] if voice.is_loaded else list(voice.warnings)
-    stream = tts.stream(said, voice=voice, seed=seed, **lengths)
+    warnings = [] if request.voice.is_loaded else list(request.voice.warnings)
+    provenance = tts.provenance(request)
+    stream = tts.stream_request(request)
     hidden = True if options.quiet else None  # None: shown on a terminal
     with (
-        wav_stream(raw, tts.sample_rate, str(options.output)) as file,
+        _open_sound(raw, tts.sample_rate, provenance.tags(), options, warnings) as file,
         tqdm(unit="chunk", disable=hidden) as bar,
     ):
         for chunk in stream:
-            first_audio = first_audio or time.perf_counter() - started
             file.write(chunk.audio)
+            first_audio = first_audio or time.perf_counter() - started
             rows.append(_row(chunk))
             for warning in chunk.warnings:
                 if warning not in warnings:
@@ -165,49 +140,42 @@ def _speak_chunks(
                     bar.write(f"warning: {warning}", file=sys.stderr)
             bar.total = chunk.num_chunks
             bar.update()
-    for warning in file.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    warnings += file.warnings
-    seconds = file.num_samples / tts.sample_rate
-    return _timing(seconds, time.perf_counter() - started, first_audio) | {"chunks": rows, "warnings": warnings}
+    spent = time.perf_counter() - started
+    more = {"provenance": provenance.to_json(), "chunks": rows, "warnings": warnings}
+    return _timing(file.seconds, spent, first_audio) | more
 
 
 def _speak_whole(
-    tts: "TTS",
-    said: str,
-    voice: "Voice",
-    seed: int,
-    raw: BinaryIO,
-    options: argparse.Namespace,
-    lengths: dict[str, Any],
+    tts: "TTS", request: "SpeechRequest", raw: BinaryIO, options: argparse.Namespace, how: dict[str, Any]
 ) -> dict[str, Any]:
     """Speak all of it, for what must see the whole: the self-check and the pictures."""
-    from resgen_tts.speech.audio.wav_stream import wav_stream
-
+    voice = request.voice
     started = time.perf_counter()
     spoken = tts(
-        said, voice=voice, seed=seed, check=_self_check(options), asr=options.asr,
-        keep_trace=options.plots is not None, **lengths,
+        request.text, voice=voice, seed=request.seed, check=_self_check(options), asr=options.asr,
+        keep_trace=request.keep_trace, **how,
     )  # fmt: skip
     spent = time.perf_counter() - started
-    with wav_stream(raw, tts.sample_rate, str(options.output)) as file:
-        file.write(spoken.audio)
-    warnings = list(spoken.warnings)
-    facts = _timing(spoken.seconds, spent, spoken.timings["first_audio"])
+    provenance = tts.provenance(replace(request, seed=spoken.seed))
+    facts: dict[str, Any] = _timing(spoken.seconds, spent, spoken.timings["first_audio"])
     if spoken.self_check is not None:
         facts |= {
             "seed": spoken.self_check.best.seed,
-            "drawn_from_seed": seed,
+            "drawn_from_seed": request.seed,
             "candidates_spoken": len(spoken.self_check.candidates),
             "self_check": spoken.self_check.to_json(),
         }
+    warnings = list(spoken.warnings)
     if options.plots is not None:
         facts["plots"], notes = _plot(tts, spoken, voice, options.plots)
         warnings += notes
     for warning in warnings:
         if warning not in voice.warnings:  # those were told
             print(f"warning: {warning}", file=sys.stderr)
-    return facts | {"chunks": [_row(chunk) for chunk in spoken.chunks], "warnings": warnings}
+    with _open_sound(raw, tts.sample_rate, provenance.tags(), options, warnings) as file:
+        file.write(spoken.audio)
+    rows = [_row(chunk) for chunk in spoken.chunks]
+    return facts | {"provenance": provenance.to_json(), "chunks": rows, "warnings": warnings}
 
 
 def _self_check(options: argparse.Namespace) -> "SelfCheckConfig | None":

@@ -1,155 +1,146 @@
 """The options of ``synth``, and what can be refused before anything is loaded."""
 
 import argparse
-import math
 import os
 import sys
 from pathlib import Path
 
-from resgen_tts.apps.weights.bundled import DEFAULT_MODEL
+from resgen_tts.apps.options import (
+    Parser,
+    add_format,
+    add_manner,
+    add_model,
+    add_talk,
+    add_voice,
+    add_watermark,
+    between,
+    check_ranges,
+    check_voice,
+)
 from resgen_tts.common.errors import ConfigError, TextError
 
 ABOUT = "Speak one text in the voice of a reference."
-RANGES: dict[str, tuple[float, float]] = {
-    # As the configs behind them have it, which name no options and take seconds to import.
-    "speed": (0.25, 4),
-    "spread": (0, 2),
-    "steps": (1, math.inf),
-    "first_characters": (20, math.inf),
-    "candidates": (1, 16),  # a slip of the finger shall not cost hours
-}
+STDIN = Path("-")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """All options of the verb."""
-    known = argparse.ArgumentParser(prog="resgen-tts synth", description=ABOUT)
-    known.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        help="a bundled model's name, or an exported folder, e.g. exp/mini/model; default: mini, which comes with the "
-        "package (a folder of that name: ./mini)",
-    )
-    text = known.add_mutually_exclusive_group(required=True)
+    known = Parser(prog="resgen-tts synth", description=ABOUT)
+    text = known.add_mutually_exclusive_group()
     text.add_argument("--text", help="what to say")
     text.add_argument("--text-file", type=Path, help="a UTF-8 file with what to say; - reads standard input")
-    voice = known.add_mutually_exclusive_group()
-    voice.add_argument(
-        "--voice",
-        help="name of a voice of the model, or name or file of a saved one; default: the model's first (see: "
-        "resgen-tts voice list), if it brings any and there is no reference recording",
-    )
+    text.add_argument("stdin", nargs="?", choices=["-"], metavar="-", help="read what to say from standard input")
     known.add_argument(
-        "--voices", type=Path, help="folder of saved voices to look in for --voice, in place of the model's and yours"
-    )
-    voice.add_argument("--ref-audio", type=Path, help="reference recording, 3 to 12 s work best")
-    known.add_argument("--ref-text", help="what is said in the reference; left out, it is transcribed and shown")
-    known.add_argument(
-        "--asr", default="auto", help="what transcribes and checks: auto, pocketsphinx, or a Whisper's folder or name"
-    )
-    known.add_argument("--no-hygiene", action="store_true", help="take the reference untrimmed, as loud as it is")
-    known.add_argument("--lexicon", type=Path, help="file of words and how they are said: word, tab, symbols")
-    known.add_argument("--output", type=Path, required=True, help="wave file to write; - writes it to standard output")
+        "-o", "--output", type=Path,
+        help="sound file to write, never left out; its ending says the format: .wav .flac .mp3 .opus .aac .pcm; - "
+        "writes to standard output while it is spoken",
+    )  # fmt: skip
+    add_format(known)
     known.add_argument("--force", action="store_true", help="overwrite the output")
-    known.add_argument("--seed", type=int, help="default: drawn, and printed")
-    known.add_argument(
-        "--steps", type=int, help="network calls for each chunk of the text, 1 or more; default: the model's own"
-    )
-    length = known.add_mutually_exclusive_group()
-    length.add_argument(
-        "--speed", type=float, default=1.0,
-        help=f"{_between('speed')}; 2.0 is twice as fast as the reference; default: %(default)s",
-    )  # fmt: skip
-    length.add_argument("--duration", type=float, help="seconds that the result shall last, in place of the speed")
-    known.add_argument(
-        "--spread", type=float, default=0.0,
-        help=f"how much the lengths of sounds vary, {_between('spread')}: 0 is the most likely length of each, 1 as "
-        "much as the model expects; default: %(default)s",
-    )  # fmt: skip
-    known.add_argument(
-        "--context", choices=("reference", "previous"), default="reference",
-        help="what leads each chunk of a long text: the reference, or also the chunk before; default: %(default)s",
-    )  # fmt: skip
-    known.add_argument(
-        "--first-characters", type=int,
-        help="end the first chunk of a long text after so many characters, 20 or more, so that its sound is there "
-        "sooner; default: as long as the others",
-    )  # fmt: skip
+    add_voice(known)
+    add_manner(known)
+    add_model(known)
+    add_watermark(known)
     known.add_argument(
         "--candidates", type=int, default=1, metavar="N",
-        help=f"{_between('candidates')}: speak the text so often, listen, and keep the best: N at first, as many again "
+        help=f"{between('candidates')}: speak the text so often, listen, and keep the best: N at first, as many again "
         "where none passes; default: %(default)s, unheard",
     )  # fmt: skip
     known.add_argument("--plots", type=Path, help="folder for pictures: alignment, durations, unmasking, pitch")
-    known.add_argument("--json", action="store_true", help="print the result's facts as JSON on stdout")
-    known.add_argument("--quiet", action="store_true", help="no closing line, no progress")
+    add_talk(known)
     return known
 
 
 def check(options: argparse.Namespace) -> None:
-    """Refuse what can be known to fail, before anything is loaded."""
+    """Refuse what can be known to fail, before anything is loaded; fills in the text's file and the format."""
+    if options.stdin is not None:
+        options.text_file = STDIN
+    if options.text is None and options.text_file is None:
+        raise ConfigError(
+            "there is no text.", code="USAGE", hint="Pass --text, --text-file, or - to read standard input."
+        )
+    if options.text is not None:
+        check_text(options.text)
+    if options.output is None:
+        raise ConfigError("there is no output.", code="USAGE", hint="Pass -o FILE, or -o - to pipe the sound on.")
+    options.format = check_output(options.output, options.format, is_forced=options.force)
     if is_stdout(options.output):
         _check_stdout(options)
-    else:
-        _check_output(options.output, options.force)
     if options.plots is not None:
         _check_plots(options.plots)
-    if options.ref_audio is None and (options.ref_text is not None or options.no_hygiene):
-        raise ConfigError(
-            "--ref-text and --no-hygiene go with --ref-audio, not with a voice that is there already.", code="USAGE"
-        )
-    if options.voices is not None and options.voice is None:
-        raise ConfigError("--voices goes with --voice.", code="USAGE")
-    for name, (low, high) in RANGES.items():
-        value = getattr(options, name)
-        if value is not None and not low <= value <= high:  # not a number is in no range
-            option = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"{option} must be {_between(name)}, got {value}.", code="USAGE")
-    if options.duration is not None and not 0 < options.duration < math.inf:
-        raise ConfigError(f"--duration must be more than 0 seconds, got {options.duration}.", code="USAGE")
+    check_voice(options)
+    check_ranges(options)
+    if options.ref_audio is not None:
+        from resgen_tts.speech.audio.load import check_recording
 
-
-def _between(name: str) -> str:
-    """The range of an option in words."""
-    low, high = RANGES[name]
-    return f"at least {low}" if high == math.inf else f"between {low} and {high}"
+        check_recording(options.ref_audio)
 
 
 def is_stdout(output: Path) -> bool:
+    """Whether the sound goes to standard output."""
     return str(output) == "-"
 
 
 def _check_stdout(options: argparse.Namespace) -> None:
     if options.json:
         raise ConfigError(
-            "--output - and --json both write to standard output.", code="USAGE", hint="Name a file for the wave."
+            "--output - and --json both write to standard output.", code="USAGE", hint="Name a file for the sound."
         )
     if sys.stdout.isatty():
-        raise ConfigError("standard output is a terminal.", code="USAGE", hint="Pipe the wave on, or name a file.")
+        raise ConfigError("standard output is a terminal.", code="USAGE", hint="Pipe the sound on, or name a file.")
 
 
-def _check_output(output: Path, is_forced: bool) -> None:
-    from resgen_tts.speech.audio.save import check_wav_name
+def check_output(output: Path, format: str | None, *, is_forced: bool) -> str:
+    """The format of what is to be written there, which can be written.
 
+    Raises:
+        ConfigError: OUTPUT_NOT_A_FILE, OUTPUT_FORMAT, OUTPUT_EXISTS, OUTPUT_FOLDER_MISSING, OUTPUT_NOT_WRITABLE.
+        MissingExtraError: the format needs what is not installed.
+    """
+    from resgen_tts.speech.audio.encode import format_for
+
+    if is_stdout(output):
+        return check_format(format_for(None, format))
     if output.is_dir():
         raise ConfigError(f"{output} is a folder.", code="OUTPUT_NOT_A_FILE", hint="Name a file in it.")
     if output.exists() and not output.is_file():  # a device would be replaced by a file
         raise ConfigError(f"{output} is no regular file.", code="OUTPUT_NOT_A_FILE", hint="Name a file, or -.")
-    check_wav_name(output)
+    chosen = check_format(format_for(output, format))
     if output.exists() and not is_forced:
         raise ConfigError(f"{output} exists.", code="OUTPUT_EXISTS", hint="Pass --force to overwrite it.")
-    _check_folder(output.absolute().parent, f"the folder of {output}")
+    check_folder(output.absolute().parent, f"the folder of {output}")
+    return chosen
+
+
+def check_format(format: str) -> str:
+    """The same format, where what writes it is installed.
+
+    Raises:
+        ConfigError: OUTPUT_FORMAT.
+        MissingExtraError: EXTRA_MISSING.
+    """
+    from resgen_tts.speech.audio.encode import FORMATS, AudioEncoder
+
+    if FORMATS[format].extra is not None:
+        AudioEncoder(format, FORMATS[format].output_rate(24_000))
+    return format
 
 
 def _check_plots(folder: Path) -> None:
     if folder.is_dir():
-        _check_folder(folder, str(folder))
+        check_folder(folder, str(folder))
     elif folder.exists():
         raise ConfigError(f"{folder} is a file; --plots names a folder.", code="PLOTS_NOT_A_FOLDER")
     else:
-        _check_folder(folder.absolute().parent, f"the folder of {folder}")
+        check_folder(folder.absolute().parent, f"the folder of {folder}")
 
 
-def _check_folder(folder: Path, name: str) -> None:
+def check_folder(folder: Path, name: str) -> None:
+    """Refuse a folder that is not there or may not be written to.
+
+    Raises:
+        ConfigError: OUTPUT_FOLDER_MISSING, OUTPUT_NOT_WRITABLE.
+    """
     if not folder.is_dir():
         raise ConfigError(f"{name} does not exist.", code="OUTPUT_FOLDER_MISSING", hint="Make it first.")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -170,16 +161,15 @@ def check_text(said: str) -> None:
 
 def read_text(path: Path) -> str:
     """A file's text, or that of standard input for ``-``."""
-    if str(path) == "-" and sys.stdin.isatty():
-        raise ConfigError("standard input is a terminal; pass --text or pipe the text in.", code="USAGE")
     try:
-        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        data = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
+        return data.decode("utf-8").removeprefix("\ufeff")
     except FileNotFoundError as error:
         raise ConfigError(f"{path} was not found.", code="TEXT_FILE", hint="Check its name.") from error
     except IsADirectoryError as error:
         raise ConfigError(f"{path} is a folder.", code="TEXT_FILE", hint="Name a file in it.") from error
     except UnicodeDecodeError as error:
-        name = "standard input" if str(path) == "-" else path
+        name = "standard input" if path == STDIN else path
         raise ConfigError(
             f"{name} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}.",
             code="TEXT_FILE",

@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resgen_tts.apps.weights.bundled import DEFAULT_MODEL, ModelVoice, model_folder, model_voices
+from resgen_tts.apps.options import MODEL_HELP, Parser, add_model, add_reference, add_talk
+from resgen_tts.apps.weights.bundled import DEFAULT_MODEL, ModelVoice, model_voices
+from resgen_tts.apps.weights.hub import resolve_model
 from resgen_tts.common.errors import CheckpointError, ConfigError, DataError
 from resgen_tts.speech.voice_facts import MEND_TRANSCRIPT, NAME, SUFFIX, check_name, read_voice_facts
 
 if TYPE_CHECKING:
     from resgen_tts.speech.prompt import Voice  # at run time it would take torch along
 
-MODEL_HELP = "a bundled one's name, or an exported folder; default: mini, which comes with the package"
 FOLDER_VARIABLE = "RESGEN_TTS_VOICES"
 
 
@@ -28,7 +29,7 @@ def voice(arguments: list[str]) -> None:
         DataError: VOICE_UNKNOWN, VOICE_INVALID.
         AudioError, TextError, CheckpointError: the recording, its text or the model is refused.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     folder = voices_folder(options.voices)
     if options.task == "save":
         _save(options, folder)
@@ -40,7 +41,7 @@ def voice(arguments: list[str]) -> None:
         path = own[options.name].file if options.name in own else find_voice(options.name, folder, own=own)
         _show(path, as_json=options.json)
     else:
-        _remove(find_voice(options.name, folder), as_json=options.json)
+        _remove(find_voice(options.name, folder), as_json=options.json, is_quiet=options.quiet)
 
 
 def voices_folder(chosen: Path | None = None) -> Path:
@@ -140,33 +141,30 @@ def advised(voice: "Voice", name: str) -> "Voice":
     return replace(voice, warnings=tuple(warnings))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="resgen-tts voice", description=voice.__doc__.splitlines()[0])
-    common = argparse.ArgumentParser(add_help=False)
+def parser() -> Parser:
+    """All options of the verb and its tasks."""
+    known = Parser(prog="resgen-tts voice", description=str(voice.__doc__).splitlines()[0])
+    common = Parser(add_help=False)
     common.add_argument(
         "--voices", type=Path, help=f"folder of the voices; default: {FOLDER_VARIABLE}, or one among the user's data"
     )
-    common.add_argument("--json", action="store_true", help="print facts as JSON on stdout")
-    tasks = parser.add_subparsers(dest="task", required=True, metavar="save|list|show|remove")
+    add_talk(common)
+    tasks = known.add_subparsers(dest="task", required=True, metavar="save|list|show|remove")
     save = tasks.add_parser("save", parents=[common], help="save a reference recording as a voice")
     save.add_argument("name", help="1 to 64 of A-Z a-z 0-9 - _")
-    save.add_argument("--model", default=DEFAULT_MODEL, help=f"model that shall use the voice: {MODEL_HELP}")
     save.add_argument("--ref-audio", type=Path, required=True, help="reference recording, 3 to 12 s work best")
     save.add_argument("--ref-text", help="what is said in it; left out, it is transcribed")
-    save.add_argument(
-        "--asr", default="auto", help="what transcribes: auto, pocketsphinx, or a Whisper's folder or name"
-    )
-    save.add_argument("--no-hygiene", action="store_true", help="take the reference untrimmed, as loud as it is")
-    save.add_argument("--lexicon", type=Path, help="file of words and how they are said: word, tab, symbols")
+    add_reference(save)
+    add_model(save)
     save.add_argument("--force", action="store_true", help="replace an older voice of that name")
-    whose = f"model whose own voices are looked at, too: {MODEL_HELP}, unless --voices names a folder"
+    whose = f"model whose own voices are looked at, too, unless --voices names a folder: {MODEL_HELP}"
     listing = tasks.add_parser("list", parents=[common], help="list the model's voices and the saved ones")
     listing.add_argument("--model", help=whose)
     show = tasks.add_parser("show", parents=[common], help="tell what a voice holds")
     show.add_argument("name")
     show.add_argument("--model", help=whose)
     tasks.add_parser("remove", parents=[common], help="remove a saved voice").add_argument("name")
-    return parser
+    return known
 
 
 def _save(options: argparse.Namespace, folder: Path) -> None:
@@ -177,18 +175,23 @@ def _save(options: argparse.Namespace, folder: Path) -> None:
             code="OUTPUT_EXISTS",
             hint="Pass --force to replace it, or save under another name.",
         )
-    if options.voices is None:
-        refuse_model_name(options.name, model_folder(options.model))
-    from resgen_tts.apps.speaking.tts import TTS
-    from resgen_tts.speech.reference import ReferenceConfig
+    from resgen_tts.apps.speaking.from_options import find_model, make_voice, teller
+    from resgen_tts.speech.audio.load import check_recording
 
-    tts = TTS.from_pretrained(options.model, options.lexicon)
-    reference = ReferenceConfig.off() if options.no_hygiene else ReferenceConfig()
-    made = tts.voice(options.ref_audio, options.ref_text, asr=options.asr, name=options.name, reference=reference)
+    check_recording(options.ref_audio)
+    model = find_model(options)
+    if options.voices is None:
+        refuse_model_name(options.name, model)
+    from resgen_tts.apps.speaking.tts import TTS
+
+    # Nothing is spoken here, so that nothing needs a watermark.
+    tts = TTS.from_pretrained(model, options.lexicon, device=options.device, watermark="none", say=teller(options))
+    made = make_voice(tts, options.ref_audio, options.ref_text, options, options.name)
     for warning in advised(made, options.name).warnings:
         print(f"warning: {warning}", file=sys.stderr)
     tts.save_voice(made, path, force=options.force)
-    print(f"{path}: {made.facts['seconds']} s, “{made.original_text}”", file=sys.stderr)
+    if not options.quiet:
+        print(f"{path}: {made.facts['seconds']} s, “{made.original_text}”", file=sys.stderr)
     if options.json:
         _print_json(_facts(path))
 
@@ -198,7 +201,7 @@ def _voices_shown(options: argparse.Namespace) -> tuple[ModelVoice, ...]:
     if options.model is None and options.voices is not None:
         return ()
     try:
-        return model_voices(model_folder(options.model))
+        return model_voices(resolve_model(options.model))
     except CheckpointError as error:
         if options.model is not None:
             raise
@@ -222,8 +225,8 @@ def _list(folder: Path, options: argparse.Namespace) -> None:
         for row in rows:
             name = row["name"] + (f" (saved as {row['saved_as']})" if "saved_as" in row else "")
             seconds = row.get("facts", {}).get("seconds", "?")
-            more = (f"{row['about']} ({row['model']}; {row['licence']})",) if "model" in row else ()
-            print(name, f"{seconds} s", row.get("error") or row["text"], *more, sep="\t")
+            about = (f"{row['about']} ({row['model']}; {row['licence']})",) if "model" in row else ()
+            print(name, f"{seconds} s", row.get("error") or row["text"], *about, sep="\t")
     if not rows:
         print(f"no voices in {folder}", file=sys.stderr)
 
@@ -252,9 +255,10 @@ def _show(path: Path, *, as_json: bool) -> None:
             print(f"{name}: {value}")
 
 
-def _remove(path: Path, *, as_json: bool) -> None:
+def _remove(path: Path, *, as_json: bool, is_quiet: bool) -> None:
     path.unlink()
-    print(f"removed {path}", file=sys.stderr)
+    if not is_quiet:
+        print(f"removed {path}", file=sys.stderr)
     if as_json:
         _print_json({"removed": str(path)})
 

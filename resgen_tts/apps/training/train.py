@@ -21,14 +21,14 @@ def main(arguments: list[str]) -> None:
     Raises:
         ConfigError: an unknown part, preset or key, or a value that makes no sense.
     """
-    if not arguments or arguments[0] not in _TRAINERS:
+    if not arguments or arguments[0] not in TRAINERS:
         wanted = "" if not arguments or arguments[0].startswith("-") else f", not {arguments[0]!r}"
-        print(f"usage: resgen-tts train {{{','.join(_TRAINERS)}}} [--help | options]", file=sys.stderr)
+        print(f"usage: resgen-tts train {{{','.join(TRAINERS)}}} [--help | options]", file=sys.stderr)
         if arguments and arguments[0] in ("-h", "--help"):
             return
-        raise ConfigError(f"train needs one of {', '.join(_TRAINERS)}{wanted}.", code="USAGE")
+        raise ConfigError(f"train needs one of {', '.join(TRAINERS)}{wanted}.", code="USAGE")
     part, rest = arguments[0], arguments[1:]
-    _TRAINERS[part](rest)
+    TRAINERS[part](rest)
 
 
 def _train_mel_vae(arguments: list[str]) -> None:
@@ -71,7 +71,7 @@ def _train_vocoder(arguments: list[str]) -> None:
     fit_part("vocoder", task, options, {})
 
 
-_TRAINERS: dict[str, Callable[[list[str]], None]] = {
+TRAINERS: dict[str, Callable[[list[str]], None]] = {
     "mel_vae": _train_mel_vae,
     "codec": train_codec,
     "vocoder": _train_vocoder,

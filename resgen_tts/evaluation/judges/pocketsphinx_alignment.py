@@ -51,7 +51,7 @@ class PocketSphinxAligner:
     def __init__(self, *, workers: int = 1, pronounce: Pronounce | None = None):
         if workers < 1:
             raise ConfigError(f"the forced alignment needs at least 1 worker, got {workers}")
-        require("pocketsphinx", extra="eval")
+        require("pocketsphinx", extra="asr")
         self.workers, self.pronounce = workers, pronounce
 
     @property
@@ -111,7 +111,7 @@ class _Request:
 
 @functools.cache
 def _decoder() -> Any:
-    return require("pocketsphinx", extra="eval").Decoder(loglevel="FATAL", lm=None)
+    return require("pocketsphinx", extra="asr").Decoder(loglevel="FATAL", lm=None)
 
 
 def _align(asked: _Request) -> Forced:

@@ -82,7 +82,7 @@ class ClosedVocabulary:
 
 def bundled_pronunciations(words: Sequence[str]) -> dict[str, list[str]]:
     """Dictionary lines of those words that the package's dictionary has, every variant of each."""
-    pocketsphinx = require("pocketsphinx", extra="eval")
+    pocketsphinx = require("pocketsphinx", extra="asr")
     wanted, found = set(words), {}
     with open(pocketsphinx.get_model_path("en-us/cmudict-en-us.dict"), encoding="utf-8") as file:
         for line in file:
@@ -133,7 +133,7 @@ class PocketSphinx:
     def __init__(self, language_model: Path | None = None, *, workers: int = 1):
         if workers < 1:
             raise ConfigError(f"the recogniser needs at least 1 worker, got {workers}")
-        require("pocketsphinx", extra="eval")
+        require("pocketsphinx", extra="asr")
         self.vocabulary = None if language_model is None else ClosedVocabulary.load(language_model)
         self.workers = workers
 
@@ -195,7 +195,7 @@ class PocketSphinx:
 
 
 def _make_decoder(options: dict[str, str]) -> Any:
-    pocketsphinx = require("pocketsphinx", extra="eval")
+    pocketsphinx = require("pocketsphinx", extra="asr")
     try:
         return pocketsphinx.Decoder(loglevel="FATAL", **options)
     except (RuntimeError, ValueError) as error:

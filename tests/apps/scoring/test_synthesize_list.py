@@ -64,6 +64,22 @@ def test_the_configured_sampler_is_used_and_recorded(experiment, corpus, capsys)
         assert "STALE_OUTPUT" in capsys.readouterr().err
 
 
+def test_items_are_unmarked_unless_it_is_asked_for_and_the_two_are_not_mixed(experiment, corpus, capsys):
+    line = arguments(experiment, corpus, "--sampler.steps", "1", "--limit", "1", "--device", "cpu")
+    assert main(line) == 0
+    assert "not watermarked" in capsys.readouterr().out
+    run = json.loads((corpus / "synth" / "run.json").read_text())
+    assert (run["watermark"], run["device"]) == ("none", "cpu")
+    plain, _ = soundfile.read(corpus / "synth" / "wav" / "clone" / "a.wav")
+    assert main([*line, "--watermark", "perth"]) == 2
+    assert "another watermark" in capsys.readouterr().err
+    line[line.index(str(corpus / "synth"))] = str(corpus / "marked")
+    assert main([*line, "--watermark", "perth"]) == 0
+    run = json.loads((corpus / "marked" / "run.json").read_text())
+    marked, _ = soundfile.read(corpus / "marked" / "wav" / "clone" / "a.wav")
+    assert run["watermark"].startswith("perth") and len(marked) == len(plain) and not np.array_equal(marked, plain)
+
+
 def test_griffin_lim_stands_in_by_name(experiment, corpus):
     line = arguments(experiment, corpus, "--sampler.steps", "1", "--limit", "1")
     line[line.index("--vocoder") + 1] = "griffin_lim"

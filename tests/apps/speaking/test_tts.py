@@ -8,11 +8,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
+import torch
 
 from resgen_tts import TTS
+from resgen_tts.apps.provenance.facts import Provenance
 from resgen_tts.apps.speaking import transcription
+from resgen_tts.apps.speaking.voices import Voices
+from resgen_tts.apps.weights.hub import model_sha256
 from resgen_tts.common.errors import AudioError, CheckpointError, ConfigError, DataError, ResGenError, TextError
+from resgen_tts.core.sampler_config import SamplerConfig
 from resgen_tts.speech.audio.load import load_audio
+from resgen_tts.speech.audio.tags import read_tags
 from resgen_tts.speech.length import LengthConfig
 from resgen_tts.speech.long_text import LongTextConfig
 from resgen_tts.speech.reference import ReferenceConfig
@@ -113,10 +120,12 @@ def test_a_saved_voice_speaks_as_the_one_that_was_saved(model, reference, tmp_pa
         tts.load_voice("you")
 
 
-def test_what_is_no_voice_or_text_is_refused(model, reference, tmp_path):
+def test_what_is_no_voice_or_text_is_refused(model, reference, monkeypatch):
     """Unwrapped, as users have it: in the tests each call has its types checked first."""
     tts = TTS.from_pretrained(model)
     voice = tts.voice(reference, "la la la")
+    for owner, name in ((TTS, "request"), (Voices, "make")):
+        monkeypatch.setattr(owner, name, inspect.unwrap(getattr(owner, name)))
     call, make, batch = (inspect.unwrap(one) for one in (TTS.__call__, TTS.voice, TTS.batch))
     with pytest.raises(ConfigError, match=r"VOICE_TYPE.*ndarray.*tts\.voice"):
         call(tts, "hi", voice=np.zeros(9))
@@ -130,17 +139,86 @@ def test_what_is_no_voice_or_text_is_refused(model, reference, tmp_path):
     assert bad.code == "TEXT_TYPE" and good.text == "hi"
 
 
-def test_a_result_is_shown_in_a_line_and_saved_as_wav_alone(model, reference, tmp_path):
+def test_a_result_is_shown_in_a_line_and_saved_under_a_name_that_says_its_format(model, reference, tmp_path):
     tts = TTS.from_pretrained(model)
     voice = tts.voice(reference, "la la la")
     out = tts("hi", voice=voice, seed=1, steps=1)
     assert repr(out).startswith("SpokenText(text='hi', seconds=") and "seed=1" in repr(out)
     assert all(len(repr(shown)) < 200 and "array" not in repr(shown) for shown in (out, out.chunks[0], voice))
-    with pytest.raises(ConfigError, match=r"OUTPUT_FORMAT.*py\.wav"):
-        out.save(tmp_path / "py.mp3")
+    for name, format in (("py.doc", None), ("py.wav", "flac")):
+        with pytest.raises(ConfigError, match="OUTPUT_FORMAT"):
+            out.save(tmp_path / name, format)
     assert not list(tmp_path.iterdir())
     for _ in range(2):  # overwritten
         out.save(tmp_path / "py.wav")
+    out.save(tmp_path / "py.flac")
+    first, other = (soundfile.read(tmp_path / name, dtype="float32")[0] for name in ("py.wav", "py.flac"))
+    np.testing.assert_allclose(first, np.clip(out.audio, -1, 1), atol=2 / 32767)
+    assert np.array_equal(first, other)
+
+
+def test_a_file_says_that_its_speech_is_made_and_by_what(model, reference, tmp_path):
+    tts = TTS.from_pretrained(model, device="cpu")
+    voice = tts.voice(reference, "la la la")
+    out = tts("hi", voice=voice, seed=7, steps=1)
+    out.save(tmp_path / "py.wav")
+    told = Provenance.from_tags(read_tags(tmp_path / "py.wav"))
+    assert told == out.provenance
+    assert (told.seed, told.model, told.model_sha256) == (7, "toy", model_sha256(model))
+    assert told.reference_sha256 == voice.facts["sha256"] and told.device == out.device == "cpu"
+    assert told.watermark == tts.watermarker.name
+
+
+class Loud:
+    """A mark that anybody sees."""
+
+    name, sample_rate, threshold = "loud", 16_000, 0.5
+
+    def mark(self, samples, sample_rate):
+        return samples + np.float32(2)
+
+    def detect(self, samples, sample_rate):
+        return float(samples.min() > 1)
+
+
+def test_whatever_leaves_is_marked_once(model, reference):
+    plain = TTS.from_pretrained(model, watermark="none")
+    assert plain.watermarker is None
+    bare = plain("Good morning. " * 12, voice=plain.voice(reference, "la la la"), seed=3, steps=1)
+    assert bare.provenance.watermark == "none" and len(bare.chunks) > 1
+    tts = TTS(plain.synthesizer, folder=model, watermarker=Loud())
+    voice = tts.voice(reference, "la la la")
+    how = {"voice": voice, "seed": 3, "steps": 1}
+    whole = tts("Good morning. " * 12, **how)
+    np.testing.assert_allclose(whole.audio, bare.audio + 2, atol=1e-6)
+    streamed = np.concatenate([chunk.audio for chunk in tts.stream("Good morning. " * 12, **how)])
+    assert np.array_equal(streamed, whole.audio)
+    assert all(one.audio.min() > 1 for one in tts.batch(["hi", "ho"], **how))
+    assert whole.provenance.watermark == "loud" and whole.timings["finish"] >= 0
+    assert tts.synthesizer.decode(voice.codes).max() < 2  # the voice itself is none of what is given out
+
+
+def test_requests_are_checked_when_they_are_asked_for_and_spoken_together(model, reference):
+    tts = TTS.from_pretrained(model)
+    voice = tts.voice(reference, "la la la")
+    requests = [tts.request(text, voice=voice, seed=seed, steps=2) for seed, text in enumerate(("hi", "ho"))]
+    error = TextError("nothing")
+    first, kept, second = tts.batch_requests([requests[0], error, requests[1]])
+    assert kept is error and [one.provenance.seed for one in (first, second)] == [0, 1]
+    alone = tts("ho", voice=voice, seed=1, steps=2)
+    np.testing.assert_allclose(second.audio, alone.audio, atol=AUDIO_TOLERANCE)
+    assert [chunk.text for chunk in tts.stream_request(requests[0])] == ["hi"]
+    with pytest.raises(ConfigError, match="sampler"):
+        tts.request("hi", voice=voice, steps=2, sampler=SamplerConfig())
+
+
+def test_a_recording_in_memory_makes_the_same_voice(model, reference):
+    tts = TTS.from_pretrained(model)
+    loaded = load_audio(reference, sample_rate=tts.sample_rate)
+    ours, theirs = tts.voice(loaded, "la la la"), tts.voice(reference, "la la la")
+    assert torch.equal(ours.codes, theirs.codes) and ours.facts == theirs.facts
+    with pytest.raises(ConfigError, match="8000 Hz"):
+        tts.voice(load_audio(reference, sample_rate=8000), "la la la")
 
 
 def test_a_stream_tells_its_drawn_seed(model, reference):

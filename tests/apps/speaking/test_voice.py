@@ -111,8 +111,11 @@ def test_removing_leaves_the_others(model, reference, tmp_path, capsys):
 
 
 def test_a_refused_recording_saves_nothing(model, tmp_path):
-    with pytest.raises(AudioError, match="AUDIO_NOT_FOUND"):
-        save("me", model, tmp_path / "nobody.wav", tmp_path / "voices", "--ref-text", "la")
+    (tmp_path / "page.wav").write_text("<html>", encoding="utf-8")
+    for name, code in (("nobody.wav", "AUDIO_NOT_FOUND"), ("page.wav", "AUDIO_NOT_AUDIO")):
+        for system in (model, "no model"):  # a model that is not there is not come to
+            with pytest.raises(AudioError, match=code):
+                save("me", system, tmp_path / name, tmp_path / "voices", "--ref-text", "la")
     assert not (tmp_path / "voices").exists()
 
 

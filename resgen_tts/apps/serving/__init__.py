@@ -1,0 +1,1 @@
+"""The HTTP server: the OpenAI speech contract over one model."""
