@@ -166,7 +166,7 @@ install_packages() {
   # One extra that cannot be built must not take the package with it: say which, and go on with the others.
   pip_install -e ".[test]" || return
   local extra
-  for extra in corpus hf bench eval formats demo serve; do
+  for extra in corpus hf bench formats demo serve eval; do
     pip_install -e ".[$extra]" || { say "the extra [$extra] could not be installed (log: $log)."; lacking+=("$extra"); }
   done
 }

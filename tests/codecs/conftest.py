@@ -15,7 +15,7 @@ def pytest_collection_modifyitems(items):
         torchaudio_hook.install()
         torchvision_hook.install()
         return
-    reason = f"{', '.join(missing)} not installed: bash tools/setup_codecs.sh, then bash tools/test_codecs.sh"
+    reason = f"{', '.join(missing)} not installed: bash tools/test_overlay.sh codecs"
     for item in items:
         if item.path.parent.name == "codecs":
             item.add_marker(pytest.mark.skip(reason=reason))

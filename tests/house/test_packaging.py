@@ -23,15 +23,16 @@ def pins() -> dict[str, str]:
     return dict(line.split("==") for line in lines if not line.startswith("#"))
 
 
-# Extras that are no part of [all], nor of its pins: codecs and images have an environment of their own
-# (tools/setup_codecs.sh), nemo brings 250 MB that the tests do without.
-APART = ("codecs", "images", "nemo")
+# Extras that are no part of [all], nor of its pins: codecs, images and cluster have environments of their own
+# (tools/setup_overlay.sh), nemo brings 250 MB that the tests do without, audioseal is of no use without files of weights.
+APART = ("audioseal", "cluster", "codecs", "images", "nemo")
 
 
 def requirements(*, without: tuple[str, ...] = ()) -> list[Requirement]:
     groups = PROJECT["optional-dependencies"].items()
     extras = [one for name, group in groups if name != "all" and name not in without for one in group]
-    return [Requirement(text) for text in PROJECT["dependencies"] + extras]
+    wanted = [Requirement(text) for text in PROJECT["dependencies"] + extras]
+    return [one for one in wanted if one.name != PROJECT["name"]]  # an extra may name others
 
 
 def test_setup_py_alone_gives_the_metadata():

@@ -58,18 +58,6 @@ def test_the_first_screen_has_samples_to_hear_and_to_see_and_they_are_small():
         assert file.stat().st_size < limit, file
 
 
-@pytest.mark.parametrize(
-    "page",
-    [ROOT / "README.md", *(page for kind in ("egs/*/README.md", "egs/*/samples/*.md", "resgen_tts/*/README.md")
-     for page in sorted(ROOT.glob(kind)))],
-    ids=lambda path: str(path.relative_to(ROOT)),
-)  # fmt: skip
-def test_links_lead_somewhere(page):
-    links = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
-    for link in links:
-        assert "://" in link or (page.parent / link).exists(), link
-
-
 def test_every_script_that_the_readme_calls_exists():
     assert commands()
     for command in commands():
@@ -82,18 +70,6 @@ def test_the_two_commands_make_their_environment_themselves_and_ci_runs_the_test
             script
         )
     assert "bash tools/test.sh" in (ROOT / ".ci/run").read_text()
-
-
-def test_python_in_the_readme_compiles_and_names_what_exists():
-    for block in code_blocks(README, "python"):
-        compile(block, "README.md", "exec")
-
-
-def test_verbs_in_the_readme_exist():
-    from resgen_tts.apps.cli import VERBS
-
-    named = set(re.findall(r"^resgen-tts ([a-z-]+)", "\n".join(code_blocks(README, "bash")), re.MULTILINE))
-    assert named and named <= set(VERBS)
 
 
 def test_verbs_of_the_stages_exist():

@@ -30,7 +30,8 @@ for path in json.load(sys.stdin):
     except AudioError as error:
         code, said = error.code, [str(error)]
     print(json.dumps([code, said, time.monotonic() - started]))
-status = open("/proc/self/status").read()  # getrusage may tell the peak of the large process that started this one
+with open("/proc/self/status") as file:  # getrusage may tell the peak of the large process that started this one
+    status = file.read()
 peak = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024
 print(json.dumps([peak, len(os.listdir("/proc/self/fd")) - open_before]))
 """

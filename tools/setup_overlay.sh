@@ -1,28 +1,49 @@
 #!/usr/bin/env bash
-# Make .venv-codecs beside this checkout: what other projects published that our own code is compared with. EnCodec, DAC
-# and Vocos, which gave it its name, hold protobuf below 3.20; torch-fidelity, for figures of pictures, brings torchvision,
-# which transformers imports wherever it is installed. So they have an environment of their own. It lies over .venv: it
-# sees all that is installed there, torch too, and has what is new or of another version. Run it as often as you like: a
-# finished environment costs a fraction of a second.
+# Make an environment that lies over .venv: it sees all that is installed there, torch too, and has what is new or of
+# another version. Run it as often as you like: a finished one costs a fraction of a second.
 #
-#   bash tools/setup_codecs.sh [--force]     --force makes it anew
+#   bash tools/setup_overlay.sh codecs [--force]     .venv-codecs: what other projects published that our own code is
+#       compared with. EnCodec, DAC and Vocos hold protobuf below 3.20; torch-fidelity, for figures of pictures, brings
+#       torchvision, which transformers imports wherever it is installed
+#   bash tools/setup_overlay.sh cluster [--force]    .venv-cluster: Ray Serve, 200 MB that only several machines need
+#
+#   --force makes it anew
 set -euo pipefail
 
 here="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 root="$(dirname -- "$here")"
 first="$root/.venv/bin/python"
-venv="$root/.venv-codecs"
+trap 'echo "setup_overlay: line $LINENO failed; log: ${log:-none yet}" >&2' ERR
+
+say() { echo "setup_overlay: $*" >&2; }
+
+force=""
+case "${2:-}" in
+  "") ;;
+  --force) force=1 ;;
+  *) say "unknown option: $2 (see --help)"; exit 2 ;;
+esac
+case "${1:-}" in
+  codecs)
+    packages=(torchaudio encodec descript-audio-codec vocos torchvision torch-fidelity)
+    modules=(dac encodec torch_fidelity torchaudio torchvision transformers vocos)
+    ;;
+  cluster)
+    packages=("ray[serve]")
+    modules=(ray.serve)
+    ;;
+  -h | --help) sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+  *) say "there is no overlay '${1:-}' (see --help)"; exit 2 ;;
+esac
+venv="$root/.venv-$1"
 python="$venv/bin/python"
 marker="$venv/.resgen_tts_ready"
 log="$venv/.setup.log"
-packages=(torchaudio encodec descript-audio-codec vocos torchvision torch-fidelity)
-trap 'echo "setup_codecs: line $LINENO failed; log: $log" >&2' ERR
-
-say() { echo "setup_codecs: $*" >&2; }
+own="$here/constraints-$1.txt"
 
 fingerprint() { # of everything that decides what is in there, the environment below it among that
   { bash "$here/setup_env.sh" --fingerprint
-    cat -- "$here/constraints-codecs.txt" "$here/setup_codecs.sh"; } | sha256sum | cut -d' ' -f1
+    cat -- "$own" "$here/setup_overlay.sh"; } | sha256sum | cut -d' ' -f1
 }
 
 make_venv() {
@@ -41,8 +62,8 @@ install_packages() {
   # The pins of .venv hold here too, but where these packages ask for others: pip refuses two pins of one name. Torch is
   # there already, of whichever build.
   local otherwise
-  otherwise="$(sed -n 's/^\([a-z][a-z0-9-]*\)==.*/\1/p' -- "$here/constraints-codecs.txt" | paste -sd'|')"
-  cat -- "$here/constraints-codecs.txt" >"$venv/constraints.txt"
+  otherwise="$(sed -n 's/^\([a-z][a-z0-9-]*\)==.*/\1/p' -- "$own" | paste -sd'|')"
+  cat -- "$own" >"$venv/constraints.txt"
   if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then # those of .venv start at Python 3.11
     grep -vE "^(torch|$otherwise)==" -- "$here/constraints.txt" >>"$venv/constraints.txt"
   fi
@@ -51,22 +72,15 @@ install_packages() {
 }
 
 works() { # torchaudio's and torchvision's wheels are linked with CUDA: only a CUDA build of torch needs no hooks
-  "$python" - >>"$log" 2>&1 <<'PYTHON'
-from resgen_tts.common import torchaudio_hook, torchvision_hook
+  "$python" - "${modules[@]}" >>"$log" 2>&1 <<'PYTHON'
+import importlib, sys
+from resgen_tts.common import wheel_hooks
 
-torchaudio_hook.install()
-torchvision_hook.install()
-import dac, encodec, torch_fidelity, torchaudio, torchvision, transformers, vocos
+wheel_hooks.install()
+for name in sys.argv[1:]:
+    importlib.import_module(name)
 PYTHON
 }
-
-force=""
-case "${1:-}" in
-  "") ;;
-  --force) force=1 ;;
-  -h | --help) sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
-  *) say "unknown option: $1 (see --help)"; exit 2 ;;
-esac
 
 bash "$here/setup_env.sh"
 if command -v flock >/dev/null; then # two terminals, one checkout
