@@ -1,6 +1,7 @@
 """The part of the page for the secondary model: a class, a seed, pictures."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from PIL import Image

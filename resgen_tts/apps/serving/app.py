@@ -235,6 +235,7 @@ def _add_facts(app: FastAPI, service: Service) -> None:
             stored_voices=config.max_voices, waiting_requests=config.max_waiting, active_requests=config.max_active,
         )  # fmt: skip
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", response_model=contract.Health, responses={503: {"model": contract.Health}})
     async def health() -> Response:
         """Whether the model can speak: 200 where it can, 503 where it cannot yet, or not any more."""

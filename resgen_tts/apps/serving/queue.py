@@ -227,14 +227,14 @@ class SpeechQueue:
         if self._is_closed:
             raise QueueFullError("the queue is closed.", code="QUEUE_CLOSED", hint="Start the server again.")
         if len(self._waiting) >= self.max_waiting:
-            wait = self._seconds_until_room()
+            wait = self.seconds_until_room()
             raise QueueFullError(
                 f"{len(self._waiting)} requests are waiting, which is as many as may.",
                 hint=f"Try again in {wait:.0f} s.", retry_after_seconds=wait,
             )  # fmt: skip
 
-    def _seconds_until_room(self) -> float:
-        """A guess: one of those that run will have ended."""
+    def seconds_until_room(self) -> float:
+        """A guess when to ask again: one of those that run will have ended."""
         return float(min(60, max(1, round(self.mean_seconds / max(1, len(self._active))))))
 
     def _place(self, ticket: Ticket) -> int:

@@ -151,7 +151,7 @@ async def cloned(room: Room, loaded: "LoadedAudio", text: str) -> "Voice":
 def _too_many(room: Room, num_active: int) -> ResGenError:
     from resgen_tts.apps.serving.queue import QueueFullError
 
-    wait = float(min(60, max(1, round(room.queue.mean_seconds))))
+    wait = room.queue.seconds_until_room()
     return QueueFullError(
         f"{num_active} recordings are in work, which is as many as may.",
         hint=f"Try again in {wait:.0f} s.",

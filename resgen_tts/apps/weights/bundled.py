@@ -89,6 +89,8 @@ def read_model_facts(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{Path(folder) / MODEL_FACTS} does not say the model's name and sampler.", hint="Export the model again."
         )
+    if not facts["name"].isprintable():  # it goes into headers, of files and of HTTP
+        raise CheckpointError(f"{Path(folder) / MODEL_FACTS} has a name that does not print.", hint="Mend the name.")
     return facts
 
 

@@ -121,6 +121,7 @@ def test_the_limits_are_those_that_hold(client):
 
 def test_health_and_metrics(client):
     assert client.get("/health").json()["status"] == "ready"
+    assert client.head("/health").status_code == 200  # as load balancers ask
     client.post("/v1/audio/speech", json=SPEECH)
     client.post("/v1/audio/speech", json=SPEECH | {"input": ""})
     lines = client.get("/metrics").text.splitlines()

@@ -106,6 +106,12 @@ def test_a_missing_asset_hides_no_saved_voice(box, capsys):
     assert main(["voice", "list", "--model", "mini"]) == 3
 
 
+def test_a_name_that_could_end_a_header_is_refused(tmp_path):
+    (tmp_path / "model.json").write_text(json.dumps({"name": "mini\r\nX: y", "sampler": {}}))
+    with pytest.raises(CheckpointError, match="does not print"):
+        read_model_facts(tmp_path)
+
+
 def test_listing_the_bundled_voices_imports_no_torch():
     code = (
         "import sys; from resgen_tts.apps.speaking.voice import voice; voice(['list']); "
