@@ -24,7 +24,7 @@ def pins() -> dict[str, str]:
 
 
 # Extras that are no part of [all], nor of its pins: codecs, images and cluster have environments of their own
-# (tools/setup_overlay.sh), nemo brings 250 MB that the tests do without, audioseal is of no use without files of weights.
+# (tools/setup_overlay.sh), nemo brings 250 MB that the tests do without, audioseal is of no use without weights.
 APART = ("audioseal", "cluster", "codecs", "images", "nemo")
 
 
