@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from resgen_tts.apps.serving import uploads
 from resgen_tts.apps.serving.config import ServerConfig
+from resgen_tts.apps.speaking import transcription
 from tests.apps.serving.conftest import served
 from tests.apps.serving.test_contract import SPEECH, refused
 from tests.speech.tiny_system import wobble
@@ -162,11 +162,11 @@ def test_an_upload_of_nearly_twenty_megabytes_is_read(client):
 
 
 def test_a_missing_text_is_heard_and_that_is_told(client, recording, monkeypatch):
-    async def ears(samples, sample_rate, asr):
-        assert asr == "auto" and len(samples) == 3 * sample_rate
+    def ears(samples, sample_rate, asr, has_left):
+        assert asr == "auto" and len(samples) == 3 * sample_rate and not has_left()
         return "la la la", "ears"
 
-    monkeypatch.setattr(uploads, "heard", ears)
+    monkeypatch.setattr(transcription, "transcribe_apart", ears)
     told = store(client, recording, text=None, name="heard").json()
     client.delete("/v1/audio/voices/heard")
     assert told["text"] == "la la la" and 'VOICE_TRANSCRIBED: by ears: "la la la"' in told["warnings"]

@@ -37,6 +37,8 @@ def test_what_is_refused_is_refused_in_one_line(cases, speak, tmp_path, capfd):
             continue
         assert speak(case.path) == 2, case.path
         out, err = capfd.readouterr()
+        # A decoder's own words are kept back where there is one thread; other tests may have left some here.
+        err = "".join(line for line in err.splitlines(keepends=True) if "libmpg123" not in line)
         code = err.split(":")[0]
         assert case.allows(code), f"{case.path.name!r}: {err} instead of {case.outcomes}"
         assert err.count("\n") == 1 and err.rstrip("\n").isprintable() and out == "", err
