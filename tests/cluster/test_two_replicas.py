@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from resgen_tts.apps.serving.cluster import REPLICA_HEADER, run_cluster, stop_cluster
+from resgen_tts import TTS
+from resgen_tts.apps.serving.cluster import REPLICA_HEADER, run_cluster
 from resgen_tts.apps.serving.config import ServerConfig
 from resgen_tts.common.errors import ConfigError
 from resgen_tts.speech.synthesizer import AUDIO_TOLERANCE
@@ -28,21 +29,31 @@ pytestmark = [
 ]
 
 
-def load(folder):
-    from resgen_tts import TTS
-
-    return TTS.from_pretrained(folder, device="cpu", watermark="none")
-
-
 @pytest.fixture(scope="module")
-def address(voiced, tmp_path_factory):
+def server(voiced, tmp_path_factory):
+    """The verb in a process of its own, with a Ray of its own, and its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    config = ServerConfig(port=port, api_key="secret", voices=tmp_path_factory.mktemp("voices"))
-    run_cluster(config, partial(load, voiced), replicas=2, cpus=0.5)
-    yield f"http://127.0.0.1:{port}"
-    stop_cluster()
+    command = [
+        *(sys.executable, "-m", "resgen_tts.apps.cli", "serve", "--model", voiced, "--no-watermark"),
+        *("--port", port, "--replicas", 2, "--replica-cpus", 0.5, "--device", "cpu"),
+        *("--voices", tmp_path_factory.mktemp("voices")),
+    ]
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    process = subprocess.Popen(
+        list(map(str, command)), env=alone | {"RESGEN_TTS_API_KEY": "secret"}, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    told = []
+    for line in process.stderr:
+        told.append(line)
+        if "serving" in line:
+            break
+    assert f"serving http://127.0.0.1:{port}/v1 by 2 replicas" in told[-1], told
+    yield process, f"http://127.0.0.1:{port}"
+    process.kill()
+    process.communicate()
 
 
 def ask(address, number, key="secret"):
@@ -56,8 +67,9 @@ def ask(address, number, key="secret"):
         return answer.headers[REPLICA_HEADER], samples
 
 
-def test_both_answer_and_say_the_same(address):
-    with ThreadPoolExecutor(12) as threads:
+def test_both_answer_and_say_the_same(server):
+    _, address = server
+    with ThreadPoolExecutor(6) as threads:  # fewer than one replica refuses, wherever they go
         answers = list(threads.map(partial(ask, address), range(24)))
     assert len({replica for replica, _ in answers}) == 2
     for kind in range(3):
@@ -66,7 +78,8 @@ def test_both_answer_and_say_the_same(address):
             np.testing.assert_allclose(samples, first, atol=AUDIO_TOLERANCE)
 
 
-def test_a_replica_refuses_as_the_server_alone_does(address):
+def test_a_replica_refuses_as_the_server_alone_does(server):
+    _, address = server
     with pytest.raises(urllib.error.HTTPError) as caught:
         ask(address, 0, key="wrong")
     assert caught.value.code == 401
@@ -74,37 +87,14 @@ def test_a_replica_refuses_as_the_server_alone_does(address):
     assert caught.value.headers[REPLICA_HEADER]
 
 
-def test_the_verb_serves_until_it_is_asked_to_stop(voiced, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        *(sys.executable, "-m", "resgen_tts.apps.cli", "serve", "--model", voiced, "--no-watermark"),
-        *("--port", port, "--replicas", 1, "--replica-cpus", 0.5, "--voices", tmp_path, "--device", "cpu"),
-    ]
-    alone = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}  # a Ray of its own
-    process = subprocess.Popen(
-        list(map(str, command)), env=alone | {"RESGEN_TTS_API_KEY": "secret"}, text=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        told = []
-        for line in process.stderr:
-            told.append(line)
-            if "serving" in line:
-                break
-        assert f"serving http://127.0.0.1:{port}/v1 by 1 replicas" in told[-1], told
-        replica, samples = ask(f"http://127.0.0.1:{port}", 0)
-        assert replica and len(samples)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
-        with pytest.raises(urllib.error.URLError):
-            ask(f"http://127.0.0.1:{port}", 0)
-    finally:
-        process.kill()
-        process.communicate()
+def test_they_serve_until_they_are_asked_to_stop(server):
+    process, address = server
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    with pytest.raises(urllib.error.URLError):
+        ask(address, 0)
 
 
 def test_less_than_one_replica_is_refused():
     with pytest.raises(ConfigError, match="at least 1"):
-        run_cluster(ServerConfig(), load, replicas=0)
+        run_cluster(ServerConfig(), TTS.from_pretrained, replicas=0)
