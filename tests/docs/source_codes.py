@@ -24,6 +24,8 @@ NOT_CODES = {
     "PCM_16", "IMA_ADPCM", "MS_ADPCM",
     # a container's first bytes
     "NIST_1A",
+    # what the system is asked
+    "SC_CLK_TCK",
     # variables of the environment that a child process is given
     "GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LC_ALL",
     "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX",
