@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resgen_tts.apps.demo.workplace import workplace
+from resgen_tts.apps.listening import address_of, listening
 from resgen_tts.apps.options import Parser, add_model, add_watermark
-from resgen_tts.apps.serving.config import KEY_VARIABLE, ServerConfig
-from resgen_tts.apps.serving.serve import listening
+from resgen_tts.apps.serving.config import KEY_VARIABLE, ServerConfig, key_of
 from resgen_tts.common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,10 +31,8 @@ def demo(arguments: Sequence[str]) -> None:
         MissingExtraError: Gradio is not installed.
     """
     options = parser().parse_args(arguments)
-    if options.api_key == "":  # as of a variable that is not set: nobody means to have no key by saying one
-        raise ConfigError("--api-key is empty.", code="API_KEY_INVALID", hint="Leave it out to ask for none.")
     config = ServerConfig(
-        host=options.host, port=options.port, api_key=options.api_key or os.environ.get(KEY_VARIABLE, ""),
+        host=options.host, port=options.port, api_key=key_of(options.api_key),
         is_insecure=options.insecure, voices=options.voices, asr=options.asr, max_waiting=options.max_waiting,
         batch_size=options.batch_size, closing_seconds=CLOSING_SECONDS,
     )  # fmt: skip
@@ -109,9 +107,8 @@ def _serve(options: argparse.Namespace, config: ServerConfig, listener: socket.s
 
 def _tell(backend: "Backend", listener: socket.socket, stop: threading.Event) -> None:
     """Say where the page is, and when the model is ready; end the server where that cannot be loaded."""
-    host, port = listener.getsockname()[:2]
-    address = f"[{host}]" if ":" in host else host
-    print(f"demo: http://{address}:{port} (the model is being loaded; Ctrl-C ends it)", file=sys.stderr, flush=True)
+    told = f"demo: {address_of(listener)} (the model is being loaded; Ctrl-C ends it)"
+    print(told, file=sys.stderr, flush=True)
     backend.wait()
     if backend.error is not None:
         stop.set()  # the error is told behind that

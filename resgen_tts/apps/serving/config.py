@@ -1,6 +1,7 @@
 """What a server is told: where it listens, who may ask, and how much it takes on."""
 
 import ipaddress
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +70,18 @@ def check_reach(host: str, api_key: str, is_insecure: bool) -> None:
             code="HOST_UNPROTECTED",
             hint=f"Set a key (--api-key, or better the variable {KEY_VARIABLE}), or say --insecure.",
         )
+
+
+def key_of(option: str | None) -> str:
+    """The key of an option of the command line, else of the environment; "" where neither has one.
+
+    Raises:
+        ConfigError: API_KEY_INVALID, the option is empty, as of a variable that is not set: nobody means to have no key
+            by saying one.
+    """
+    if option == "":
+        raise ConfigError("--api-key is empty.", code="API_KEY_INVALID", hint="Leave it out to ask for none.")
+    return option or os.environ.get(KEY_VARIABLE, "")
 
 
 def check_key(api_key: str) -> None:

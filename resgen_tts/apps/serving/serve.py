@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import functools
 import logging
-import os
 import signal
 import socket
 import sys
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from resgen_tts.apps.listening import address_of, listening
 from resgen_tts.apps.options import Parser, add_model, add_watermark
-from resgen_tts.apps.serving.config import KEY_VARIABLE, ServerConfig
+from resgen_tts.apps.serving.config import KEY_VARIABLE, ServerConfig, key_of
 from resgen_tts.common.errors import ConfigError, ResGenError, require
 
 if TYPE_CHECKING:
@@ -92,10 +91,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _config(options: argparse.Namespace) -> ServerConfig:
-    if options.api_key == "":  # as of a variable that is not set: nobody means to have no key by saying one
-        raise ConfigError("--api-key is empty.", code="API_KEY_INVALID", hint="Leave it out to ask for none.")
     return ServerConfig(
-        host=options.host, port=options.port, api_key=options.api_key or os.environ.get(KEY_VARIABLE, ""),
+        host=options.host, port=options.port, api_key=key_of(options.api_key),
         is_insecure=options.insecure, voices=options.voices, aliases=tuple(options.alias), asr=options.asr,
         max_waiting=options.max_waiting, max_active=options.max_active, batch_size=options.batch_size,
         max_steps=options.max_steps,
